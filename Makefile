@@ -1,0 +1,29 @@
+# make train   a virtual environment in .venv, the pinned requirements, and LeNet trained for 1000 steps
+# make test    the same with the development requirements, and the tests
+PYTHON ?= python3
+FRAMEWORK ?= pytorch
+
+.PHONY: train test lint
+.DELETE_ON_ERROR:
+
+train: .venv/requirements
+	.venv/bin/python main.py --train --train_num 1000 --framework $(FRAMEWORK)
+
+test: .venv/requirements-dev
+	.venv/bin/python -m pytest
+
+lint: .venv/requirements-dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+# Each of these empty files says that what it is named after is installed, and when.
+.venv/%: %.txt | .venv
+	.venv/bin/python -m pip install --disable-pip-version-check --quiet -r $<
+	touch $@
+.venv/requirements-dev: requirements.txt
+
+.venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is older than Python 3.11; name a newer one: make PYTHON=python3.12" >&2; exit 2; }
+	$(PYTHON) -m venv .venv

@@ -1,0 +1,122 @@
+"""LeNet in PyTorch."""
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lenet import UserError
+from lenet.architecture import BETA1, BETA2, EPSILON_HAT, Architecture
+from lenet.backend import Backend, TrainingState
+
+
+class Network(nn.Module):
+    """Images [n, 1, 28, 28] in [0, 1] -> logits [n, 10]."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.activation = getattr(torch, architecture.activation)
+        self.convs, self.dense = nn.ModuleDict(), nn.ModuleDict()
+        for layer in architecture.layers:
+            if len(layer.kernel) == 4:
+                height, width, inputs, outputs = layer.kernel
+                self.convs[layer.name] = nn.Conv2d(inputs, outputs, (height, width), padding="same")
+            else:
+                self.dense[layer.name] = nn.Linear(*layer.kernel)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for conv in self.convs.values():
+            # The activation is monotonic: behind the pool it gives the same for a quarter of the work.
+            x = self.activation(F.max_pool2d(conv(x), 2))
+        x = x.permute(0, 2, 3, 1).flatten(1)  # [n, height * width * channels]; channels_last already lies so
+        *hidden, output = self.dense.values()
+        for dense in hidden:
+            x = self.activation(dense(x))
+        return output(x)
+
+
+class LeNet(Backend):
+    """The network, PyTorch's fused Adam, and the training set as one tensor on the device."""
+
+    engine = "pytorch"
+
+    def __init__(self, architecture: Architecture, precision: str, device: str, threads: int) -> None:
+        if device == "gpu" and not torch.cuda.is_available():
+            raise UserError("PyTorch finds no GPU; use --device cpu")
+        use_gpu = device != "cpu" and torch.cuda.is_available()
+        torch.set_num_threads(threads)
+        self.device, self.threads = "gpu" if use_gpu else "cpu", threads
+        self.versions = {"torch": torch.__version__}
+        self.dtype = getattr(torch, precision)
+        self.torch_device = torch.device("cuda" if use_gpu else "cpu")
+        self.network = Network(architecture).to(self.torch_device, self.dtype, memory_format=torch.channels_last)
+        layers = [*self.network.convs.items(), *self.network.dense.items()]
+        self.parameters = {f"{name}/kernel": layer.weight for name, layer in layers}
+        self.parameters |= {f"{name}/bias": layer.bias for name, layer in layers}
+        self.adam = torch.optim.Adam(
+            self.parameters.values(), lr=architecture.learning_rate, betas=(BETA1, BETA2), fused=True
+        )
+        self.step = 0
+
+    def write_state(self, state: TrainingState) -> None:
+        self.step = state.step
+        for name, parameter in self.parameters.items():
+            values, first, second = (_from_canonical(arrays[name]) for arrays in state.arrays)
+            parameter.data.copy_(values)
+            self.adam.state[parameter] = {
+                "step": torch.tensor(float(state.step), device=self.torch_device),
+                "exp_avg": torch.zeros_like(parameter).copy_(first),  # in the parameter's memory format
+                "exp_avg_sq": torch.zeros_like(parameter).copy_(second),
+            }
+
+    def read_state(self) -> TrainingState:
+        moments = {name: self.adam.state[parameter] for name, parameter in self.parameters.items()}
+        return TrainingState(
+            step=self.step,
+            parameters={name: _to_canonical(parameter) for name, parameter in self.parameters.items()},
+            first_moment={name: _to_canonical(moment["exp_avg"]) for name, moment in moments.items()},
+            second_moment={name: _to_canonical(moment["exp_avg_sq"]) for name, moment in moments.items()},
+        )
+
+    def load_training_set(self, images: np.ndarray, labels: np.ndarray) -> None:
+        self.images = torch.from_numpy(images).unsqueeze(1).to(self.torch_device)  # uint8 [n, 1, 28, 28]
+        self.labels = torch.from_numpy(labels).long().to(self.torch_device)  # [n]
+
+    def train(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        batches = torch.from_numpy(indices).to(self.torch_device)
+        figures = torch.stack([self._train_step(self.images[batch], self.labels[batch]) for batch in batches])
+        cross_entropies, accuracies = figures.T.cpu().numpy()
+        return cross_entropies, accuracies
+
+    def _train_step(self, images: Tensor, labels: Tensor) -> Tensor:
+        """One update; images uint8 [batch, 1, 28, 28], labels int64 [batch] -> (cross-entropy, accuracy)."""
+        logits = self._logits(images)
+        cross_entropy = F.cross_entropy(logits, labels)
+        self.adam.zero_grad()
+        cross_entropy.backward()
+        self.step += 1
+        # PyTorch adds epsilon after the bias correction, the paper's epsilon-hat stands before it.
+        self.adam.param_groups[0]["eps"] = EPSILON_HAT / math.sqrt(1 - BETA2**self.step)
+        self.adam.step()
+        accuracy = (logits.argmax(dim=1) == labels).to(self.dtype).mean()
+        return torch.stack([cross_entropy.detach(), accuracy])
+
+    def _logits(self, images: Tensor) -> Tensor:
+        return self.network(images.to(self.dtype) / 255)
+
+    @torch.inference_mode()
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        return self._logits(torch.from_numpy(images).unsqueeze(1).to(self.torch_device)).cpu().numpy()
+
+
+def _from_canonical(array: np.ndarray) -> Tensor:
+    """HWIO -> OIHW, (in, out) -> (out, in)."""
+    return torch.from_numpy(array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T)
+
+
+def _to_canonical(tensor: Tensor) -> np.ndarray:
+    """OIHW -> HWIO, (out, in) -> (in, out)."""
+    array = tensor.detach().cpu().numpy()
+    return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T

@@ -1,0 +1,145 @@
+"""A config file -> Architecture: every layer with its shapes, and what training needs to know."""
+
+import dataclasses
+import json
+import math
+import tomllib
+import typing
+from dataclasses import dataclass
+from functools import cached_property
+
+from lenet import UserError
+
+IMAGE_SIZE = 28
+CLASSES = 10
+ACTIVATIONS = ("relu", "sigmoid", "tanh")
+# Adam as in Kingma & Ba (2015), with the epsilon-hat of the end of their section 2.
+BETA1, BETA2, EPSILON_HAT = 0.9, 0.999, 1e-8
+MAXIMUM_PARAMETERS = 100_000_000  # more is a slip of the pen, and would ask for gigabytes
+
+
+@dataclass(frozen=True)
+class Conv:
+    """A convolution, stride 1, SAME; then the activation and a max-pool 2x2. The defaults are the report's."""
+
+    filters: int
+    kernel: int = 5
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What a layer computes with: its kernel in canonical layout, its bias, and the shape it gives for one image."""
+
+    name: str  # conv1, conv2, ..., dense1, ..., output
+    kernel: tuple[int, ...]  # convolution: (height, width, in, out); dense: (in, out)
+    output: tuple[int, ...]  # convolution: (height, width, channels) after the pool; dense: (units,)
+
+    @property
+    def parameters(self) -> int:
+        """The number of its kernel's and its bias's elements."""
+        return math.prod(self.kernel) + self.kernel[-1]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The settings of one config, checked: dense layers follow the convolutions, then the output layer of 10.
+
+    Raises ValueError, its text beginning with the key, when a setting or the shape it leads to is impossible.
+    """
+
+    conv: tuple[Conv, ...]
+    dense: tuple[int, ...]
+    activation: str = "relu"
+    batch_size: int = 100
+    learning_rate: float = 1e-4
+
+    def __post_init__(self) -> None:
+        numbers = {f"conv[{i}].{key}": n for i, conv in enumerate(self.conv) for key, n in vars(conv).items()}
+        numbers |= {f"dense[{i}]": units for i, units in enumerate(self.dense)}
+        numbers |= {"batch_size": self.batch_size, "learning_rate": self.learning_rate}
+        for key, number in numbers.items():
+            if not 0 < number < math.inf:
+                raise ValueError(f"{key}: must be positive and finite, not {number}")
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(f"activation: must be one of {', '.join(ACTIVATIONS)}, not '{self.activation}'")
+        if not self.conv:
+            raise ValueError("conv: at least one convolution is needed")
+        if self.parameters > MAXIMUM_PARAMETERS:
+            raise ValueError(f"conv, dense: {self.parameters:,} parameters; at most {MAXIMUM_PARAMETERS:,} are allowed")
+
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        """Every layer with parameters, from the image to the logits."""
+        layers = []
+        size, channels = IMAGE_SIZE, 1
+        for i, conv in enumerate(self.conv):
+            size //= 2
+            if size == 0:
+                raise ValueError(f"conv[{i}]: the image that reaches it is 1x1, too small for its pool")
+            kernel = (conv.kernel, conv.kernel, channels, conv.filters)
+            channels = conv.filters
+            layers.append(Layer(f"conv{i + 1}", kernel, (size, size, channels)))
+        inputs = size * size * channels  # flattened in the order (height, width, channels)
+        for i, units in enumerate((*self.dense, CLASSES)):
+            name = "output" if i == len(self.dense) else f"dense{i + 1}"
+            layers.append(Layer(name, (inputs, units), (units,)))
+            inputs = units
+        return tuple(layers)
+
+    @property
+    def parameters(self) -> int:
+        """The number of all parameters."""
+        return sum(layer.parameters for layer in self.layers)
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Canonical name -> shape of every parameter: conv1/kernel, conv1/bias, ..., output/bias."""
+        shapes: dict[str, tuple[int, ...]] = {}
+        for layer in self.layers:
+            shapes[f"{layer.name}/kernel"] = layer.kernel
+            shapes[f"{layer.name}/bias"] = layer.kernel[-1:]
+        return shapes
+
+    @property
+    def network(self) -> dict[str, typing.Any]:
+        """What two runs must share to compute the same: the parameters' shapes and, by key, the settings."""
+        settings = dataclasses.asdict(self)
+        del settings["batch_size"], settings["learning_rate"]
+        return self.shapes | settings
+
+    def to_toml(self) -> str:
+        """Every setting, defaults too, as a config file that reads back as the same Architecture."""
+        settings = dataclasses.asdict(self)
+        tables = settings.pop("conv")
+        lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
+        for table in tables:
+            lines += ["", "[[conv]]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
+        return "\n".join(lines) + "\n"
+
+
+def from_toml(text: str, source: str) -> Architecture:
+    """Return the Architecture that a config says; UserError names `source` and the key that is wrong."""
+    try:
+        architecture: Architecture = _read(Architecture, tomllib.loads(text), "")
+    except ValueError as error:  # TOMLDecodeError is one
+        raise UserError(f"{source}: {error}") from None
+    return architecture
+
+
+def _read(kind: typing.Any, value: typing.Any, key: str) -> typing.Any:
+    """`value` from TOML as `kind`: a dataclass, a tuple of one type, or a plain type, and nothing taken for another."""
+    if typing.get_origin(kind) is tuple and isinstance(value, list):
+        return tuple(_read(typing.get_args(kind)[0], item, f"{key}[{i}]") for i, item in enumerate(value))
+    if dataclasses.is_dataclass(kind) and isinstance(value, dict):
+        fields = {field.name: field for field in dataclasses.fields(kind)}
+        prefix = f"{key}." if key else ""
+        if unknown := value.keys() - fields.keys():
+            raise ValueError(f"{prefix}{min(unknown)}: unknown key; the known ones are {', '.join(fields)}")
+        for name, field in fields.items():
+            if name not in value and field.default is dataclasses.MISSING:
+                raise ValueError(f"{prefix}{name}: missing")
+        return typing.cast(type, kind)(**{k: _read(fields[k].type, v, prefix + k) for k, v in value.items()})
+    if type(value) is kind or (kind is float and type(value) is int):
+        return kind(value)
+    wanted = {int: "a whole number", float: "a number", str: "a string", Conv: "a table"}.get(kind, "a list")
+    raise ValueError(f"{key}: must be {wanted}, not {value!r}")

@@ -1,0 +1,105 @@
+"""Trainer: trains, tests and saves one run. The one loop, the same for every framework."""
+
+import dataclasses
+import json
+import platform
+import time
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from lenet.backend import Backend
+from lenet.checkpoint import Checkpoint, write_atomically
+from lenet.dataset import Dataset, Split, batch_indices
+from lenet.run import Run
+from lenet.tensorboard import ScalarWriter
+
+TEST_EVERY = 10  # steps
+TEST_BATCH = 100  # held-out images
+LOGITS_BATCH = 500  # images in memory at once
+
+
+class Trainer:
+    """A backend that goes on from a checkpoint, and the data that it works on."""
+
+    def __init__(self, backend: Backend, dataset: Dataset, start: Checkpoint) -> None:
+        self.backend = backend
+        self.dataset = dataset
+        self.start = start
+        self.step = start.state.step
+        backend.write_state(start.state)
+
+    def train(self, steps: int, run: Run) -> dict[str, Any]:
+        """Make `steps` more steps, then test and save; returns what it writes into result.json."""
+        seed, batch_size, count = self.start.seed, self.start.architecture.batch_size, len(self.dataset.train.images)
+        self.backend.load_training_set(*self.dataset.train)
+        train_curve = ScalarWriter(run.folder / "train", self.step)
+        test_curve = ScalarWriter(run.folder / "test", self.step)
+        last = self.step + steps
+        started = time.perf_counter()
+        with tqdm(total=last, initial=self.step, unit="step", disable=None) as progress:
+            while self.step < last:
+                chunk = range(self.step, min(self.step - self.step % TEST_EVERY + TEST_EVERY, last))
+                indices = np.stack([batch_indices(seed, step, batch_size, count) for step in chunk])
+                cross_entropies, accuracies = self.backend.train(indices)
+                train_curve.write(chunk.start + 1, cross_entropies, accuracies)
+                self.step = chunk.stop
+                if self.step % TEST_EVERY == 0 and self.step < last:
+                    test_curve.write(self.step, *self._evaluate(self._held_out_batch()))
+                progress.set_postfix(cross_entropy=cross_entropies[-1], accuracy=accuracies[-1], refresh=False)
+                progress.update(len(chunk))
+        seconds = time.perf_counter() - started
+
+        result = self.test(run) | {"seconds": seconds, "images_per_second": steps * batch_size / seconds}
+        test_curve.write(last, [result["test_cross_entropy"]], [result["test_accuracy"]])
+        self.save(run)
+        write_atomically(run.folder / "result.json", json.dumps(result, indent=2).encode())
+        return result
+
+    def test(self, run: Run) -> dict[str, Any]:
+        """Evaluate the test images; returns what result.json says, its times being the evaluation's."""
+        started = time.perf_counter()
+        (cross_entropy,), (accuracy,) = self._evaluate(self.dataset.test)
+        seconds = time.perf_counter() - started
+        return {
+            "config": run.config,
+            "framework": run.framework,
+            "engine": self.backend.engine,
+            "seed": self.start.seed,
+            "step": self.step,
+            "precision": self.start.precision,
+            "device": self.backend.device,
+            "threads": self.backend.threads,
+            "test_accuracy": accuracy,
+            "test_cross_entropy": cross_entropy,
+            "images_per_second": len(self.dataset.test.images) / seconds,
+            "seconds": seconds,
+            "parameters": self.start.architecture.parameters,
+            "versions": self._versions(),
+        }
+
+    def save(self, run: Run) -> None:
+        """Write the run's checkpoint and, beside it, the settings that it was trained with."""
+        written_by = {"framework": run.framework, "engine": self.backend.engine, "versions": self._versions()}
+        now = dataclasses.replace(self.start, state=self.backend.read_state(), written_by=written_by)
+        now.save(run.checkpoint)
+        write_atomically(run.folder / "config.toml", self.start.architecture.to_toml().encode())
+
+    def _held_out_batch(self) -> Split:
+        """The batch for the test curve whose turn it is at this step."""
+        images, labels = self.dataset.validation
+        first = (self.step // TEST_EVERY - 1) * TEST_BATCH % len(images)
+        return Split(images[first : first + TEST_BATCH], labels[first : first + TEST_BATCH])
+
+    def _evaluate(self, split: Split) -> tuple[list[float], list[float]]:
+        """The one point of a curve: mean cross-entropy in nats and accuracy, in float64 from the logits on."""
+        images, labels = split
+        pieces = [self.backend.logits(images[i : i + LOGITS_BATCH]) for i in range(0, len(images), LOGITS_BATCH)]
+        logits = np.concatenate(pieces).astype(np.float64)  # [n, 10]
+        logits -= logits.max(axis=1, keepdims=True)
+        cross_entropies = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(labels)), labels]
+        return [float(cross_entropies.mean())], [float((logits.argmax(axis=1) == labels).mean())]
+
+    def _versions(self) -> dict[str, str]:
+        return {"python": platform.python_version(), "numpy": np.__version__, **self.backend.versions}

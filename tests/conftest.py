@@ -1,0 +1,65 @@
+"""Each framework runs in a process of its own, which is started once and asked to do what a test wants of it."""
+
+import gzip
+import multiprocessing
+import struct
+from concurrent.futures import ProcessPoolExecutor
+
+import jobs
+import numpy as np
+import pytest
+
+import main
+
+
+class Worker:
+    """A process that one framework has for itself."""
+
+    def __init__(self, name):
+        self.name = name
+        self.pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+
+    def do(self, job, *arguments):
+        """Return what a function of jobs.py returns there."""
+        return self.pool.submit(job, *arguments).result()
+
+    def run(self, *flags):
+        """Run main.py there with this framework; returns (exit code, stdout, stderr)."""
+        return self.do(jobs.command_line, ["--framework", self.name, *map(str, flags)])
+
+
+@pytest.fixture(scope="session", params=main.FRAMEWORKS)
+def framework(request):
+    worker = Worker(request.param)
+    yield worker
+    worker.pool.shutdown()
+
+
+@pytest.fixture(scope="session")
+def reader():
+    """A process for TensorBoard's own reader, which imports TensorFlow."""
+    worker = Worker("tensorboard")
+    yield worker
+    worker.pool.shutdown()
+
+
+def files(folder):
+    """Every path below `folder` with its content."""
+    return {path: path.read_bytes() if path.is_file() else None for path in sorted(folder.rglob("*"))}
+
+
+def write_idx(path, array):
+    """Write uint8 in the IDX format, gzipped where the name says so."""
+    content = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+
+
+@pytest.fixture(scope="session")
+def small_data(tmp_path_factory):
+    """A data folder of 200 training images behind the 5,000 held out, so that ten batches of 20 make a pass."""
+    folder = tmp_path_factory.mktemp("small_data")
+    generator = np.random.default_rng(7)
+    for part, count in (("train", 5_200), ("t10k", 300)):
+        write_idx(folder / f"{part}-images-idx3-ubyte", generator.integers(0, 256, (count, 28, 28), np.uint8))
+        write_idx(folder / f"{part}-labels-idx1-ubyte", generator.integers(0, 10, count, np.uint8))
+    return folder

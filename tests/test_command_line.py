@@ -1,0 +1,133 @@
+"""What a user types and reads: help, mistakes, and what a run leaves behind."""
+
+import shutil
+import subprocess
+import sys
+
+import jobs
+import pytest
+from conftest import files
+
+import main
+from lenet.architecture import from_toml
+from lenet.checkpoint import Checkpoint
+
+PACKAGES = {"tensorflow", "torch", "keras", "jax", "torchvision"}
+
+
+def python(code, *arguments):
+    return subprocess.run([sys.executable, "-c", code, *arguments], cwd=main.HERE, capture_output=True, text=True)
+
+
+def test_help_names_every_flag_and_imports_no_framework():
+    code = (
+        "import sys, main\n"
+        "try: main.main(['--help'])\n"
+        "except SystemExit as stop: assert stop.code == 0\n"
+        f"print(sorted({PACKAGES | {'numpy', 'tensorboard', 'safetensors'}} & sys.modules.keys()))"
+    )
+    done = python(code)
+    assert done.stdout.endswith("[]\n")
+    design = (
+        "train train_num load test framework log_dir config data_dir seed batch_size learning_rate precision device"
+    )
+    for name in design.split():
+        assert f"--{name}" in done.stdout
+
+
+def mistakes():
+    """Name -> (flags, what the message must say). None of them gets as far as a framework."""
+    train = ["--train", "--train_num", "5"]
+    yield "nothing to do", [], "add --train --train_num N, or --test"
+    yield "no train_num", ["--train"], "--train needs --train_num N"
+    yield "train_num alone", ["--test", "--train_num", "5"], "--train_num goes with --train"
+    for flag in ("--train_num", "--batch_size", "--threads"):
+        for value in ("0", "-3", "many", "1.5", ""):
+            yield (
+                f"{flag} {value}",
+                [*train, f"{flag}={value}"],
+                f"argument {flag}: '{value}' is not a whole number above",
+            )
+    for value in ("0", "-1e-3", "fast", "nan", "inf"):
+        flags = [*train, f"--learning_rate={value}"]
+        yield f"--learning_rate {value}", flags, f"argument --learning_rate: '{value}' is not a number above 0"
+    yield "negative seed", [*train, "--seed=-1"], "argument --seed: '-1' is not a whole number from 0 on"
+    yield (
+        "unknown framework",
+        [*train, "--framework", "caffe"],
+        "there is no 'caffe', only " + ", ".join(main.FRAMEWORKS),
+    )
+    yield "near framework", [*train, "--framework", "pytorh"], "did you mean pytorch?"
+    yield "unknown config", [*train, "--config", "vgg"], "there is no 'vgg', only " + ", ".join(main.CONFIGS)
+    yield "near config", [*train, "--config", "lenett"], "did you mean lenet?"
+    yield "unknown precision", [*train, "--precision", "float16"], "there is no 'float16', only float32"
+    yield "unknown device", [*train, "--device", "tpu"], "there is no 'tpu', only auto, cpu, gpu"
+    yield "unknown flag", [*train, "--epochs", "3"], "unrecognized arguments: --epochs 3"
+    yield "own run missing", [*train, "--load"], "there is no checkpoint {tmp}/logs/lenet/"
+    yield "test without a run", ["--test"], "there is no checkpoint {tmp}/logs/lenet/"
+    yield "checkpoint missing", [*train, "--load", "{tmp}/nowhere"], "there is no checkpoint {tmp}/nowhere"
+    yield "run's folder empty", [*train, "--load", "{tmp}"], "there is no checkpoint {tmp}/checkpoint.safetensors"
+    yield "other architecture", [*train, "--load", "{tmp}/other"], "dense1/kernel is (3136, 8) in it, (3136, 1024) in"
+    yield "truncated", [*train, "--load", "{tmp}/truncated"], "{tmp}/truncated: not a checkpoint, or not a whole one"
+    yield "flipped byte", ["--test", "--load", "{tmp}/flipped"], "{tmp}/flipped: not a checkpoint, or not a whole one"
+    yield "no checkpoint", ["--test", "--load", "{tmp}/text"], "{tmp}/text: not a checkpoint, or not a whole one"
+    yield "no data folder", [*train, "--data_dir", "{tmp}/nowhere"], "{tmp}/nowhere: there is no file train-images"
+    yield "batch of all", [*train, "--batch_size", "55001"], "batch size 55001: there are 55000 training images"
+    yield "lying data file", [*train, "--data_dir", "{tmp}/lying"], "its header says 235,200 bytes of data"
+
+
+@pytest.fixture(scope="module")
+def mistaken(tmp_path_factory, small_data):
+    """A folder with all that the mistakes name."""
+    tmp = tmp_path_factory.mktemp("mistaken")
+    other = from_toml("conv = [{ filters = 32 }, { filters = 64 }]\ndense = [8]", "other")
+    Checkpoint.initial(other, {}).save(tmp / "other")
+    content = (tmp / "other").read_bytes()
+    (tmp / "truncated").write_bytes(content[:-1])
+    (tmp / "flipped").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    (tmp / "text").write_text("hello")
+    shutil.copytree(small_data, tmp / "lying")
+    images = tmp / "lying/t10k-images-idx3-ubyte"
+    images.write_bytes(images.read_bytes()[:-1])
+    return tmp
+
+
+@pytest.mark.parametrize("name", main.FRAMEWORKS)
+@pytest.mark.parametrize(
+    ("flags", "complaint"), [case[1:] for case in mistakes()], ids=[case[0] for case in mistakes()]
+)
+def test_a_mistake_gets_one_line_and_changes_nothing(mistaken, name, flags, complaint):
+    flags = [flag.format(tmp=mistaken) for flag in flags]
+    if "--framework" not in flags:
+        flags += ["--framework", name]
+    before = files(mistaken)
+    code, out, err = jobs.command_line([*flags, "--log_dir", str(mistaken / "logs")])
+    assert (code, out) == (2, "")
+    assert err.startswith("main.py: ")
+    assert err.endswith("\n")
+    assert err.count("\n") == 1
+    assert complaint.format(tmp=mistaken) in err
+    assert files(mistaken) == before
+    assert not PACKAGES & sys.modules.keys()
+
+
+@pytest.mark.parametrize("name", main.FRAMEWORKS)
+def test_a_framework_that_is_not_installed_is_named_with_what_to_install(tmp_path, name):
+    absent = "import sys; sys.modules.update(dict.fromkeys(['tensorflow', 'torch', 'keras'])); import main; "
+    flags = ["--train", "--train_num", "1", "--framework", name, "--log_dir", str(tmp_path / "logs")]
+    done = python(absent + "sys.exit(main.main(sys.argv[1:]))", *flags)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"main.py: {name} cannot be imported")
+    assert done.stderr.endswith("pip install -r requirements.txt\n")
+    assert done.stderr.count("\n") == 1
+    assert files(tmp_path) == {}
+
+
+def test_a_log_folder_that_cannot_be_written_is_refused(framework, tmp_path, small_data):
+    (tmp_path / "file").write_text("")
+    before = files(tmp_path)
+    flags = ("--train", "--train_num", 1, "--data_dir", small_data, "--batch_size", 10)
+    code, out, err = framework.run(*flags, "--log_dir", tmp_path / "file")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "choose another with --log_dir" in err
+    assert files(tmp_path) == before

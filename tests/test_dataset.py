@@ -1,0 +1,122 @@
+"""The data: MNIST as published, other folders, what is refused, and the order of the batches."""
+
+import gzip
+import shutil
+
+import jobs
+import numpy as np
+import pytest
+from conftest import write_idx
+
+from lenet import UserError, dataset
+
+NAMES = sorted(dataset.MNIST_SHA256)
+
+
+def test_mnist_is_what_torchvision_reads(reader, tmp_path):
+    data = dataset.load(dataset.EMBEDDED)
+    images = np.concatenate([data.validation.images, data.train.images])
+    labels = np.concatenate([data.validation.labels, data.train.labels])
+    arrays = {
+        "train-images-idx3-ubyte": images,
+        "train-labels-idx1-ubyte": labels,
+        "t10k-images-idx3-ubyte": data.test.images,
+        "t10k-labels-idx1-ubyte": data.test.labels,
+    }
+    assert [len(split.images) for split in (data.train, data.validation, data.test)] == [55_000, 5_000, 10_000]
+    for name, array in arrays.items():
+        with gzip.open(dataset.EMBEDDED / f"{name}.gz") as file:
+            (tmp_path / name).write_bytes(file.read())
+        np.testing.assert_array_equal(array, reader.do(jobs.read_with_torchvision, str(tmp_path / name)))
+        assert array.dtype == np.uint8
+    assert data.training_sha256 == {name: dataset.MNIST_SHA256[name] for name in NAMES if name.startswith("train")}
+
+
+def test_damaged_embedded_file_is_noticed(tmp_path, monkeypatch):
+    shutil.copytree(dataset.EMBEDDED, tmp_path / "mnist")
+    monkeypatch.setattr(dataset, "EMBEDDED", tmp_path / "mnist")
+    labels = tmp_path / "mnist/t10k-labels-idx1-ubyte.gz"
+    content = bytearray(gzip.decompress(labels.read_bytes()))
+    content[-1] = (content[-1] + 1) % 10
+    labels.write_bytes(gzip.compress(content))
+    with pytest.raises(UserError, match=r"t10k-labels-idx1-ubyte\.gz: damaged"):
+        dataset.load(tmp_path / "mnist")
+
+
+def test_gzipped_and_plain_read_the_same(small_data, tmp_path):
+    for name in NAMES:
+        (tmp_path / f"{name}.gz").write_bytes(gzip.compress((small_data / name).read_bytes()))
+    plain, gzipped = dataset.load(small_data), dataset.load(tmp_path)
+    assert plain.training_sha256 == gzipped.training_sha256
+    for part in ("train", "validation", "test"):
+        for a, b in zip(getattr(plain, part), getattr(gzipped, part), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def header(*sizes, magic=b"\0\0\x08"):
+    return magic + bytes([len(sizes)]) + b"".join(size.to_bytes(4, "big") for size in sizes)
+
+
+IMAGES, LABELS = NAMES[0], NAMES[1]
+BROKEN = {
+    "missing": (IMAGES, None, "there is no file"),
+    "empty": (IMAGES, b"", "not an IDX file"),
+    "text": (IMAGES, b"<html>404 Not Found</html>", "not an IDX file"),
+    "floats": (IMAGES, header(300, 28, 28, magic=b"\0\0\x0d") + bytes(300 * 784 * 4), "not an IDX file"),
+    "labels in place of images": (IMAGES, header(300) + bytes(300), "not an IDX file"),
+    "truncated": (IMAGES, header(300, 28, 28) + bytes(300 * 784 - 1), "its header says 235,200 bytes"),
+    "too long": (IMAGES, header(300, 28, 28) + bytes(300 * 784 + 1), "the file has more"),
+    "claims terabytes": (IMAGES, header(2**32 - 1, 28, 28) + bytes(784), "the file has 784"),
+    "other size": (IMAGES, header(300, 32, 32) + bytes(300 * 1024), "of shape (300, 32, 32)"),
+    "no images": (IMAGES, header(0, 28, 28), "of shape (0, 28, 28)"),
+    "fewer images than labels": (IMAGES, header(299, 28, 28) + bytes(299 * 784), "299 t10k images but 300 labels"),
+    "label 10": (LABELS, header(300) + bytes([*[0] * 299, 10]), "a t10k label is 10"),
+}
+
+
+@pytest.mark.parametrize("gzipped", [False, True])
+@pytest.mark.parametrize("case", BROKEN)
+def test_broken_file_is_refused(case, gzipped, small_data, tmp_path):
+    name, content, complaint = BROKEN[case]
+    folder = shutil.copytree(small_data, tmp_path / "data")
+    (folder / name).unlink()
+    if content is not None:
+        path = folder / (f"{name}.gz" if gzipped else name)
+        path.write_bytes(gzip.compress(content) if gzipped else content)
+    with pytest.raises(UserError) as raised:
+        dataset.load(folder)
+    assert complaint in str(raised.value)
+    assert str(folder) in str(raised.value)
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:-20], lambda content: content[:40] + content[60:]])
+def test_damaged_gzip_is_refused(damage, small_data, tmp_path):
+    folder = shutil.copytree(small_data, tmp_path / "data")
+    content = gzip.compress((folder / IMAGES).read_bytes())
+    (folder / IMAGES).unlink()
+    (folder / f"{IMAGES}.gz").write_bytes(damage(content))
+    with pytest.raises(UserError, match="cannot be read"):
+        dataset.load(folder)
+
+
+def test_too_few_training_images_are_refused(small_data, tmp_path):
+    folder = shutil.copytree(small_data, tmp_path / "data")
+    write_idx(folder / "train-images-idx3-ubyte", np.zeros((5_000, 28, 28), np.uint8))
+    write_idx(folder / "train-labels-idx1-ubyte", np.zeros(5_000, np.uint8))
+    with pytest.raises(UserError, match="more than 5000 are needed"):
+        dataset.load(folder)
+
+
+def test_a_pass_takes_every_example_once_in_an_order_of_its_own():
+    passes = [[dataset.batch_indices(3, step, 20, 200) for step in range(first, first + 10)] for first in (0, 10)]
+    for batches in passes:
+        assert sorted(np.concatenate(batches)) == list(range(200))
+    assert not np.array_equal(passes[0], passes[1])
+    other_seed = [dataset.batch_indices(4, step, 20, 200) for step in range(10)]
+    assert not np.array_equal(passes[0], other_seed)
+
+
+def test_the_order_of_the_batches_is_the_same_for_ever():
+    # What a checkpoint of an earlier version continues with; a change here breaks exact resume.
+    assert dataset.batch_indices(0, 0, 5, 55_000).tolist() == [53924, 25556, 20554, 16026, 47310]
+    assert dataset.batch_indices(1, 550 * 7 + 3, 100, 55_000)[:5].tolist() == [27768, 34887, 14913, 33793, 49134]
