@@ -1,12 +1,13 @@
 """LeNet on MNIST in TensorFlow, PyTorch or Keras: the same parameters, batches and Adam in all three."""
 
 import argparse
+import contextlib
 import difflib
 import importlib
 import math
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -98,10 +99,24 @@ def starting_point(flags: argparse.Namespace, data: "Dataset") -> "tuple[Path | 
 def load_backend(framework: str) -> "type[Backend]":
     """Import one framework and what is written for it; UserError when it is not installed."""
     try:
-        backend: type[Backend] = importlib.import_module(f"backends.{framework}").LeNet
+        with silenced_stderr():
+            backend: type[Backend] = importlib.import_module(f"backends.{framework}").LeNet
     except ImportError as error:
         raise UserError(f"{framework} cannot be imported ({error}); pip install -r requirements.txt") from None
     return backend
+
+
+@contextlib.contextmanager
+def silenced_stderr() -> Iterator[None]:
+    """While it is imported, a framework's C++ code may write to file descriptor 2, whatever its log level is."""
+    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nowhere)
 
 
 def physical_cores() -> int:
@@ -141,7 +156,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     flag("--seed", type=number(int, 0), metavar="N", help="of parameters and batches (default: the checkpoint's, or 0)")
     flag("--batch_size", type=number(int), metavar="N", help="(default: the checkpoint's, or the config's)")
     flag("--learning_rate", type=number(float), metavar="X", help="(default: the checkpoint's, or the config's)")
-    flag("--precision", **one_of(["float32", "float64"]), help="(default: the checkpoint's, or float32)")
+    flag("--precision", **one_of(["float32", "float64", "bfloat16"]), help="(default: the checkpoint's, or float32)")
     flag("--device", **one_of(["auto", "cpu", "gpu"]), default="auto", help="(default: auto, a GPU where there is one)")
     flag("--threads", type=number(int), metavar="N", help="to compute with (default: as many as physical cores)")
     flags = parser.parse_args(argv)

@@ -18,13 +18,11 @@ class Network(nn.Module):
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         self.activation = getattr(torch, architecture.activation)
-        self.convs, self.dense = nn.ModuleDict(), nn.ModuleDict()
-        for layer in architecture.layers:
-            if len(layer.kernel) == 4:
-                height, width, inputs, outputs = layer.kernel
-                self.convs[layer.name] = nn.Conv2d(inputs, outputs, (height, width), padding="same")
-            else:
-                self.dense[layer.name] = nn.Linear(*layer.kernel)
+        self.convs = nn.ModuleDict()
+        for layer in architecture.conv_layers:
+            height, width, inputs, outputs = layer.kernel
+            self.convs[layer.name] = nn.Conv2d(inputs, outputs, (height, width), padding="same")
+        self.dense = nn.ModuleDict({layer.name: nn.Linear(*layer.kernel) for layer in architecture.dense_layers})
 
     def forward(self, x: Tensor) -> Tensor:
         for conv in self.convs.values():
@@ -49,7 +47,9 @@ class LeNet(Backend):
         torch.set_num_threads(threads)
         self.device, self.threads = "gpu" if use_gpu else "cpu", threads
         self.versions = {"torch": torch.__version__}
-        self.dtype = getattr(torch, precision)
+        # Under bfloat16 the parameters and Adam stay float32; convolutions and matrix products are done in bfloat16.
+        self.autocast = precision == "bfloat16"
+        self.dtype = torch.float64 if precision == "float64" else torch.float32
         self.torch_device = torch.device("cuda" if use_gpu else "cpu")
         self.network = Network(architecture).to(self.torch_device, self.dtype, memory_format=torch.channels_last)
         layers = [*self.network.convs.items(), *self.network.dense.items()]
@@ -104,7 +104,8 @@ class LeNet(Backend):
         return torch.stack([cross_entropy.detach(), accuracy])
 
     def _logits(self, images: Tensor) -> Tensor:
-        return self.network(images.to(self.dtype) / 255)
+        with torch.autocast(self.torch_device.type, torch.bfloat16, enabled=self.autocast):
+            return self.network(images.to(self.dtype) / 255).to(self.dtype)
 
     @torch.inference_mode()
     def logits(self, images: np.ndarray) -> np.ndarray:

@@ -87,6 +87,16 @@ class Architecture:
         return tuple(layers)
 
     @property
+    def conv_layers(self) -> tuple[Layer, ...]:
+        """The convolutions, from the image on."""
+        return self.layers[: len(self.conv)]
+
+    @property
+    def dense_layers(self) -> tuple[Layer, ...]:
+        """The dense layers that follow them; the last is the output."""
+        return self.layers[len(self.conv) :]
+
+    @property
     def parameters(self) -> int:
         """The number of all parameters."""
         return sum(layer.parameters for layer in self.layers)

@@ -7,9 +7,6 @@ import numpy as np
 
 from lenet.architecture import Architecture
 
-PRECISIONS = ("float32", "float64")
-DEVICES = ("auto", "cpu", "gpu")
-
 
 @dataclass(frozen=True)
 class TrainingState:

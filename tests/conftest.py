@@ -15,30 +15,47 @@ import main
 class Worker:
     """A process that one framework has for itself."""
 
-    def __init__(self, name):
+    def __init__(self, name, environment=()):
         self.name = name
-        self.pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+        self.pool = ProcessPoolExecutor(
+            1, multiprocessing.get_context("spawn"), initializer=jobs.set_environment, initargs=(dict(environment),)
+        )
 
-    def do(self, job, *arguments):
+    def do(self, job, *arguments, **keywords):
         """Return what a function of jobs.py returns there."""
-        return self.pool.submit(job, *arguments).result()
+        return self.pool.submit(job, *arguments, **keywords).result()
 
     def run(self, *flags):
         """Run main.py there with this framework; returns (exit code, stdout, stderr)."""
         return self.do(jobs.command_line, ["--framework", self.name, *map(str, flags)])
 
 
-@pytest.fixture(scope="session", params=main.FRAMEWORKS)
-def framework(request):
-    worker = Worker(request.param)
-    yield worker
-    worker.pool.shutdown()
+@pytest.fixture(scope="session")
+def workers():
+    """Framework -> its process, started when it is first asked for."""
+    started = {name: Worker(name) for name in main.FRAMEWORKS}
+    yield started
+    for worker in started.values():
+        worker.pool.shutdown()
+
+
+@pytest.fixture(params=main.FRAMEWORKS)
+def framework(request, workers):
+    return workers[request.param]
 
 
 @pytest.fixture(scope="session")
 def reader():
     """A process for TensorBoard's own reader, which imports TensorFlow."""
-    worker = Worker("tensorboard")
+    worker = Worker("reader")
+    yield worker
+    worker.pool.shutdown()
+
+
+@pytest.fixture
+def process():
+    """A process for one test."""
+    worker = Worker("other")
     yield worker
     worker.pool.shutdown()
 

@@ -2,8 +2,16 @@
 
 import contextlib
 import io
+import os
+import sys
 
 import main
+from lenet import dataset
+
+
+def set_environment(variables):
+    """Set environment variables, before a framework is imported."""
+    os.environ.update(variables)
 
 
 def command_line(flags):
@@ -27,3 +35,25 @@ def read_with_torchvision(path):
     from torchvision.datasets.mnist import read_sn3_pascalvincent_tensor
 
     return read_sn3_pascalvincent_tensor(path).numpy()
+
+
+def modules():
+    """The names of all modules that are imported."""
+    return set(sys.modules)
+
+
+def train(framework, architecture, precision, start, indices, data_dir=None):
+    """Make one step on each row of `indices`; returns the cross-entropies, accuracies and the state after them."""
+    backend = main.load_backend(framework)(architecture, precision, "cpu", main.physical_cores())
+    data = dataset.load(data_dir or dataset.EMBEDDED)
+    backend.load_training_set(*data.train)
+    backend.write_state(start)
+    cross_entropies, accuracies = backend.train(indices)
+    return cross_entropies, accuracies, backend.read_state()
+
+
+def logits(framework, architecture, precision, start, images):
+    """The logits of `images`."""
+    backend = main.load_backend(framework)(architecture, precision, "cpu", main.physical_cores())
+    backend.write_state(start)
+    return backend.logits(images)

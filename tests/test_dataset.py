@@ -13,7 +13,7 @@ from lenet import UserError, dataset
 NAMES = sorted(dataset.MNIST_SHA256)
 
 
-def test_mnist_is_what_torchvision_reads(reader, tmp_path):
+def test_mnist_is_what_torchvision_reads(process, tmp_path):
     data = dataset.load(dataset.EMBEDDED)
     images = np.concatenate([data.validation.images, data.train.images])
     labels = np.concatenate([data.validation.labels, data.train.labels])
@@ -27,7 +27,7 @@ def test_mnist_is_what_torchvision_reads(reader, tmp_path):
     for name, array in arrays.items():
         with gzip.open(dataset.EMBEDDED / f"{name}.gz") as file:
             (tmp_path / name).write_bytes(file.read())
-        np.testing.assert_array_equal(array, reader.do(jobs.read_with_torchvision, str(tmp_path / name)))
+        np.testing.assert_array_equal(array, process.do(jobs.read_with_torchvision, str(tmp_path / name)))
         assert array.dtype == np.uint8
     assert data.training_sha256 == {name: dataset.MNIST_SHA256[name] for name in NAMES if name.startswith("train")}
 

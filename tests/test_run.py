@@ -155,3 +155,16 @@ def test_progress_is_for_terminals(small_data, tmp_path, framework):
     assert process.returncode == 0
     for word in (b"12/12", b"step/s", b"cross_entropy=", b"accuracy="):
         assert word in shown
+
+
+def test_only_the_chosen_framework_is_imported_and_none_makes_noise(framework, small_data, tmp_path):
+    code = "import sys, main; main.main(sys.argv[1:]); print(*sys.modules, file=open('modules', 'w'))"
+    command = [sys.executable, "-c", code, "--train", "--train_num", "12", "--batch_size", "20"]
+    command += ["--framework", framework.name, "--data_dir", small_data, "--log_dir", "logs"]
+    environment = {**os.environ, "PYTHONPATH": str(main.HERE)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 1
+    imported = {"tensorflow", "torch", "keras", "jax"} & set((tmp_path / "modules").read_text().split())
+    mine = {"tensorflow": {"tensorflow"}, "pytorch": {"torch"}, "keras": {"keras", "tensorflow"}}
+    assert imported - {"keras"} <= mine.get(framework.name, {framework.name})

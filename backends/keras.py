@@ -1,0 +1,116 @@
+"""LeNet in Keras 3: layers, compile and train_on_batch, on whichever engine KERAS_BACKEND names."""
+
+import importlib
+
+import keras
+import numpy as np
+
+from lenet import UserError
+from lenet.architecture import BETA1, BETA2, CLASSES, EPSILON_HAT, IMAGE_SIZE, Architecture
+from lenet.backend import Backend, TrainingState
+
+
+class LeNet(Backend):
+    """The model with Keras's Adam. Its variables have the canonical names and layout by themselves."""
+
+    def __init__(self, architecture: Architecture, precision: str, device: str, threads: int) -> None:
+        self.engine = keras.config.backend()
+        self.threads = threads
+        self.versions = {"keras": keras.__version__, self.engine: importlib.import_module(self.engine).__version__}
+        _set_threads(self.engine, threads)
+        finds_gpu = _finds_gpu()
+        if device == "gpu" and not finds_gpu:
+            raise UserError(f"Keras on {self.engine} finds no GPU; use --device cpu")
+        if precision == "float64" and keras.backend.result_type("float64", "float32") != "float64":
+            raise UserError(f"Keras on {self.engine} rounds float64 to float32; set KERAS_BACKEND=tensorflow")
+        self.device = "gpu" if finds_gpu and device != "cpu" else "cpu"
+
+        # What Keras keeps its losses, metrics and the optimizer's settings in, beside the layers' own dtypes.
+        keras.config.set_floatx("float64" if precision == "float64" else "float32")
+        with keras.device(self.device):
+            self.model = _build(architecture, "mixed_bfloat16" if precision == "bfloat16" else precision)
+            # A plain float would pass through float32 on its way to the variables' dtype.
+            beta1, beta2 = np.array([BETA1, BETA2], keras.config.floatx())
+            self.adam = keras.optimizers.Adam(architecture.learning_rate, beta1, beta2, EPSILON_HAT, name="adam")
+            self.adam.build(self.model.trainable_variables)
+            self.model.compile(
+                self.adam, keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"]
+            )
+        self.parameters = {variable.path: variable for variable in self.model.trainable_variables}
+        by_path = {variable.path: variable for variable in self.adam.variables}
+        self.first_moment, self.second_moment = (
+            {name: by_path[f"adam/{name.replace('/', '_')}_{moment}"] for name in self.parameters}
+            for moment in ("momentum", "velocity")
+        )
+
+    def write_state(self, state: TrainingState) -> None:
+        self.adam.iterations.assign(state.step)
+        for variables, arrays in zip(self._variables(), state.arrays, strict=True):
+            for name, variable in variables.items():
+                variable.assign(arrays[name])
+
+    def read_state(self) -> TrainingState:
+        groups = (
+            {name: keras.ops.convert_to_numpy(variable) for name, variable in variables.items()}
+            for variables in self._variables()
+        )
+        return TrainingState(int(self.adam.iterations), *groups)
+
+    def _variables(self):
+        return self.parameters, self.first_moment, self.second_moment
+
+    def load_training_set(self, images: np.ndarray, labels: np.ndarray) -> None:
+        self.images, self.labels = images[..., np.newaxis], labels  # train_on_batch puts each batch on the device
+
+    def train(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        with keras.device(self.device):
+            figures = [self.model.train_on_batch(self.images[batch], self.labels[batch]) for batch in indices]
+        cross_entropies, accuracies = np.array(figures).T
+        return cross_entropies, accuracies
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        with keras.device(self.device):
+            return self.model.predict_on_batch(images[..., np.newaxis])
+
+
+def _build(architecture: Architecture, policy: str) -> keras.Model:
+    """Images uint8 [n, 28, 28, 1] -> logits [n, 10]; `policy` is the dtype policy of the layers that compute."""
+    floatx = keras.config.floatx()
+    images = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 1), dtype="uint8")
+    x = keras.ops.cast(images, floatx) / 255
+    for layer in architecture.conv_layers:
+        *kernel, _, filters = layer.kernel
+        x = keras.layers.Conv2D(filters, kernel, padding="same", dtype=policy, name=layer.name)(x)
+        # The activation is monotonic: behind the pool it gives the same for a quarter of the work.
+        x = keras.layers.MaxPooling2D(2, dtype=policy)(x)
+        x = keras.layers.Activation(architecture.activation, dtype=policy)(x)
+    x = keras.layers.Flatten(dtype=policy)(x)  # [n, height * width * channels]
+    *hidden, output = architecture.dense_layers
+    for layer in hidden:
+        x = keras.layers.Dense(layer.output[0], architecture.activation, dtype=policy, name=layer.name)(x)
+    x = keras.layers.Dense(CLASSES, dtype=policy, name=output.name)(x)
+    logits = keras.layers.Activation("linear", dtype=floatx)(x)  # in full precision under a mixed policy
+    return keras.Model(images, logits)
+
+
+def _finds_gpu() -> bool:
+    # The engines have no common way to ask, and each its own error.
+    try:
+        with keras.device("gpu:0"):
+            keras.ops.zeros(())
+    except Exception:
+        return False
+    return True
+
+
+def _set_threads(engine: str, threads: int) -> None:
+    """Keras leaves threads and determinism to its engine."""
+    if engine == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.experimental.enable_op_determinism()
+    elif engine == "torch":
+        import torch
+
+        torch.set_num_threads(threads)
