@@ -145,8 +145,9 @@ def test_numpy_agrees(case, framework):
     assert found[1][0] == pytest.approx(accuracy)
 
 
-@pytest.mark.parametrize("engine", ["torch", "jax"])
-def test_keras_computes_the_same_on_its_other_engines(engine, trained):
+# XLA's convolutions, JAX's, round differently on a processor.
+@pytest.mark.parametrize(("engine", "bound"), [("torch", 1e-5), ("jax", 1e-4)])
+def test_keras_computes_the_same_on_its_other_engines(engine, bound, trained):
     if not importlib.util.find_spec(engine):
         pytest.skip(f"{engine} is not installed")
     worker = Worker("keras", {"KERAS_BACKEND": engine})
@@ -155,7 +156,7 @@ def test_keras_computes_the_same_on_its_other_engines(engine, trained):
     code, _, err = worker.run("--train", "--train_num", 1, "--precision", "float64")
     worker.pool.shutdown()
     expected = trained("keras", "float32", 10)[0]
-    assert (np.abs(cross_entropies - expected) / expected).max() <= 1e-5
+    assert (np.abs(cross_entropies - expected) / expected).max() <= bound
     assert engine in imported
     assert "tensorflow" not in imported
     # Keras computes means in float32 there, whatever it is told; that must not pass for float64.
