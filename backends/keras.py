@@ -79,11 +79,15 @@ def _build(architecture: Architecture, policy: str) -> keras.Model:
     images = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 1), dtype="uint8")
     x = keras.ops.cast(images, floatx) / 255
     for layer in architecture.conv_layers:
-        *kernel, _, filters = layer.kernel
-        x = keras.layers.Conv2D(filters, kernel, padding="same", dtype=policy, name=layer.name)(x)
-        # The activation is monotonic: behind the pool it gives the same for a quarter of the work.
-        x = keras.layers.MaxPooling2D(2, dtype=policy)(x)
-        x = keras.layers.Activation(architecture.activation, dtype=policy)(x)
+        conv = layer.conv
+        x = keras.layers.Conv2D(conv.filters, conv.kernel, padding=conv.padding, dtype=policy, name=layer.name)(x)
+        activation = keras.layers.Activation(architecture.activation, dtype=policy)
+        if conv.pool == "max":  # monotonic, the activation gives the same behind it for a quarter of the work
+            pool = keras.layers.MaxPooling2D(conv.pool_window, conv.pool_stride, padding="same", dtype=policy)
+            x = activation(pool(x))
+        else:
+            pool = keras.layers.AveragePooling2D(conv.pool_window, conv.pool_stride, padding="same", dtype=policy)
+            x = pool(activation(x))
     x = keras.layers.Flatten(dtype=policy)(x)  # [n, height * width * channels]
     *hidden, output = architecture.dense_layers
     for layer in hidden:

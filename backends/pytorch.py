@@ -12,22 +12,48 @@ from lenet.architecture import BETA1, BETA2, EPSILON_HAT, Architecture
 from lenet.backend import Backend, TrainingState
 
 
+def same_padding(x: Tensor, window: int, stride: int) -> list[int]:
+    """SAME as TensorFlow and Keras define it, for the square x [n, c, size, size]: what F.pad wants."""
+    size = x.shape[-1]
+    total = max((math.ceil(size / stride) - 1) * stride + window - size, 0)
+    return [total // 2, total - total // 2] * 2
+
+
+def max_pool(x: Tensor, window: int, stride: int) -> Tensor:
+    """SAME: the padding never is the maximum."""
+    padding = same_padding(x, window, stride)
+    return F.max_pool2d(F.pad(x, padding, value=-math.inf) if any(padding) else x, window, stride)
+
+
+def average_pool(x: Tensor, window: int, stride: int) -> Tensor:
+    """SAME: the padding does not count."""
+    padding = same_padding(x, window, stride)
+    if not any(padding):
+        return F.avg_pool2d(x, window, stride)
+    covered = F.avg_pool2d(F.pad(torch.ones_like(x[:1, :1]), padding), window, stride)
+    return F.avg_pool2d(F.pad(x, padding), window, stride) / covered
+
+
 class Network(nn.Module):
     """Images [n, 1, 28, 28] in [0, 1] -> logits [n, 10]."""
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         self.activation = getattr(torch, architecture.activation)
+        self.settings = architecture.conv
         self.convs = nn.ModuleDict()
         for layer in architecture.conv_layers:
             height, width, inputs, outputs = layer.kernel
-            self.convs[layer.name] = nn.Conv2d(inputs, outputs, (height, width), padding="same")
+            self.convs[layer.name] = nn.Conv2d(inputs, outputs, (height, width), padding=layer.conv.padding)
         self.dense = nn.ModuleDict({layer.name: nn.Linear(*layer.kernel) for layer in architecture.dense_layers})
 
     def forward(self, x: Tensor) -> Tensor:
-        for conv in self.convs.values():
-            # The activation is monotonic: behind the pool it gives the same for a quarter of the work.
-            x = self.activation(F.max_pool2d(conv(x), 2))
+        for conv, settings in zip(self.convs.values(), self.settings, strict=True):
+            x = conv(x)
+            if settings.pool == "max":  # monotonic, the activation gives the same behind it for a quarter of the work
+                x = self.activation(max_pool(x, settings.pool_window, settings.pool_stride))
+            else:
+                x = average_pool(self.activation(x), settings.pool_window, settings.pool_stride)
         x = x.permute(0, 2, 3, 1).flatten(1)  # [n, height * width * channels]; channels_last already lies so
         *hidden, output = self.dense.values()
         for dense in hidden:

@@ -103,10 +103,13 @@ class LeNet(Backend):
         weights = {name: tf.cast(parameter, self.compute_dtype) for name, parameter in self.parameters.items()}
         x = tf.cast(tf.cast(images, self.dtype)[..., tf.newaxis] / 255, self.compute_dtype)  # [n, 28, 28, 1]
         for layer in self.architecture.conv_layers:
-            x = tf.nn.conv2d(x, weights[f"{layer.name}/kernel"], strides=1, padding="SAME")
-            x = tf.nn.max_pool2d(tf.nn.bias_add(x, weights[f"{layer.name}/bias"]), 2, 2, padding="VALID")
-            # The activation is monotonic: behind the pool it gives the same for a quarter of the work.
-            x = self.activation(x)
+            conv = layer.conv
+            x = tf.nn.conv2d(x, weights[f"{layer.name}/kernel"], strides=1, padding=conv.padding.upper())
+            x = tf.nn.bias_add(x, weights[f"{layer.name}/bias"])
+            if conv.pool == "max":  # monotonic, the activation gives the same behind it for a quarter of the work
+                x = self.activation(tf.nn.max_pool2d(x, conv.pool_window, conv.pool_stride, "SAME"))
+            else:
+                x = tf.nn.avg_pool2d(self.activation(x), conv.pool_window, conv.pool_stride, "SAME")
         x = tf.reshape(x, [tf.shape(x)[0], -1])  # [n, height * width * channels]
         *hidden, output = self.architecture.dense_layers
         for layer in hidden:

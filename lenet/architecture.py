@@ -12,7 +12,12 @@ from lenet import UserError
 
 IMAGE_SIZE = 28
 CLASSES = 10
-ACTIVATIONS = ("relu", "sigmoid", "tanh")
+CHOICES = {
+    "padding": ("same", "valid"),
+    "pool": ("max", "average"),
+    "activation": ("relu", "sigmoid", "tanh"),
+    "initialization": ("truncated_normal", "glorot_uniform"),
+}
 # Adam as in Kingma & Ba (2015), with the epsilon-hat of the end of their section 2.
 BETA1, BETA2, EPSILON_HAT = 0.9, 0.999, 1e-8
 MAXIMUM_PARAMETERS = 100_000_000  # more is a slip of the pen, and would ask for gigabytes
@@ -20,24 +25,35 @@ MAXIMUM_PARAMETERS = 100_000_000  # more is a slip of the pen, and would ask for
 
 @dataclass(frozen=True)
 class Conv:
-    """A convolution, stride 1, SAME; then the activation and a max-pool 2x2. The defaults are the report's."""
+    """A convolution of stride 1, the activation, and a pool, which is padded SAME. The defaults are the report's."""
 
     filters: int
     kernel: int = 5
+    padding: str = "same"
+    pool: str = "max"
+    pool_window: int = 2
+    pool_stride: int = 2
 
 
 @dataclass(frozen=True)
 class Layer:
-    """What a layer computes with: its kernel in canonical layout, its bias, and the shape it gives for one image."""
+    """What a layer computes with: its kernel in canonical layout, a bias, and the shapes that one image takes."""
 
     name: str  # conv1, conv2, ..., dense1, ..., output
     kernel: tuple[int, ...]  # convolution: (height, width, in, out); dense: (in, out)
+    positions: int  # where the kernel is applied: height * width of the convolution's output; dense: 1
     output: tuple[int, ...]  # convolution: (height, width, channels) after the pool; dense: (units,)
+    conv: Conv | None = None
 
     @property
     def parameters(self) -> int:
-        """The number of its kernel's and its bias's elements."""
+        """The number of the kernel's and the bias's elements."""
         return math.prod(self.kernel) + self.kernel[-1]
+
+    @property
+    def multiply_adds(self) -> int:
+        """For one image, forward, the bias left out."""
+        return self.positions * math.prod(self.kernel)
 
 
 @dataclass(frozen=True)
@@ -50,18 +66,20 @@ class Architecture:
     conv: tuple[Conv, ...]
     dense: tuple[int, ...]
     activation: str = "relu"
+    initialization: str = "truncated_normal"
     batch_size: int = 100
     learning_rate: float = 1e-4
 
     def __post_init__(self) -> None:
-        numbers = {f"conv[{i}].{key}": n for i, conv in enumerate(self.conv) for key, n in vars(conv).items()}
-        numbers |= {f"dense[{i}]": units for i, units in enumerate(self.dense)}
-        numbers |= {"batch_size": self.batch_size, "learning_rate": self.learning_rate}
-        for key, number in numbers.items():
-            if not 0 < number < math.inf:
-                raise ValueError(f"{key}: must be positive and finite, not {number}")
-        if self.activation not in ACTIVATIONS:
-            raise ValueError(f"activation: must be one of {', '.join(ACTIVATIONS)}, not '{self.activation}'")
+        settings = {f"conv[{i}].{key}": value for i, conv in enumerate(self.conv) for key, value in vars(conv).items()}
+        settings |= {f"dense[{i}]": units for i, units in enumerate(self.dense)}
+        settings |= {key: value for key, value in dataclasses.asdict(self).items() if key not in ("conv", "dense")}
+        for key, value in settings.items():
+            choices = CHOICES.get(key.rpartition(".")[2], ())
+            if choices and value not in choices:
+                raise ValueError(f"{key}: must be one of {', '.join(choices)}, not '{value}'")
+            if not choices and not 0 < value < math.inf:
+                raise ValueError(f"{key}: must be positive and finite, not {value}")
         if not self.conv:
             raise ValueError("conv: at least one convolution is needed")
         if self.parameters > MAXIMUM_PARAMETERS:
@@ -73,16 +91,18 @@ class Architecture:
         layers = []
         size, channels = IMAGE_SIZE, 1
         for i, conv in enumerate(self.conv):
-            size //= 2
-            if size == 0:
-                raise ValueError(f"conv[{i}]: the image that reaches it is 1x1, too small for its pool")
             kernel = (conv.kernel, conv.kernel, channels, conv.filters)
-            channels = conv.filters
-            layers.append(Layer(f"conv{i + 1}", kernel, (size, size, channels)))
+            if conv.padding == "valid":
+                size -= conv.kernel - 1
+            if size < 1:
+                raise ValueError(f"conv[{i}].kernel: {conv.kernel} is larger than the image that reaches it")
+            positions, channels = size * size, conv.filters
+            size = math.ceil(size / conv.pool_stride)
+            layers.append(Layer(f"conv{i + 1}", kernel, positions, (size, size, channels), conv))
         inputs = size * size * channels  # flattened in the order (height, width, channels)
         for i, units in enumerate((*self.dense, CLASSES)):
             name = "output" if i == len(self.dense) else f"dense{i + 1}"
-            layers.append(Layer(name, (inputs, units), (units,)))
+            layers.append(Layer(name, (inputs, units), 1, (units,)))
             inputs = units
         return tuple(layers)
 

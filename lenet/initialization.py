@@ -6,27 +6,34 @@ import numpy as np
 
 from lenet.architecture import Architecture
 
-STANDARD_DEVIATION = 0.1
-BIAS = 0.1
-
 
 def initial_parameters(seed: int, architecture: Architecture) -> dict[str, np.ndarray]:
-    """Canonical name -> float64 array: kernels truncated normal, biases 0.1.
+    """Canonical name -> float64 array: kernels as `architecture.initialization` says, and biases 0.1 or 0.
 
     Each array draws from a stream of its own, named by the seed and the array: layers that two architectures share
     start from the same parameters.
     """
+    draw, bias = {"truncated_normal": (_truncated_normal, 0.1), "glorot_uniform": (_glorot_uniform, 0.0)}[
+        architecture.initialization
+    ]
     return {
-        name: np.full(shape, BIAS)
-        if name.endswith("/bias")
-        else STANDARD_DEVIATION * _truncated_normal(np.random.default_rng([seed, *name.encode()]), shape)
+        name: draw(np.random.default_rng([seed, *name.encode()]), shape)
+        if name.endswith("/kernel")
+        else np.full(shape, bias)
         for name, shape in architecture.shapes.items()
     }
 
 
 def _truncated_normal(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Standard normal, what lies outside [-2, 2] drawn again."""
+    """Mean 0, standard deviation 0.1; what lies beyond two standard deviations is drawn again."""
     values = generator.standard_normal(math.prod(shape))
     while (outside := np.abs(values) > 2).any():
         values[outside] = generator.standard_normal(np.count_nonzero(outside))
-    return values.reshape(shape)
+    return 0.1 * values.reshape(shape)
+
+
+def _glorot_uniform(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Within +-sqrt(6 / (fan-in + fan-out)) (Glorot & Bengio 2010, equation 16)."""
+    *window, inputs, outputs = shape  # of a convolution: (height, width); of a dense layer: none
+    limit = math.sqrt(6 / (math.prod(window) * (inputs + outputs)))
+    return generator.uniform(-limit, limit, shape)

@@ -9,48 +9,72 @@ ACTIVATIONS = {  # name -> (function, its derivative by the function's value)
 }
 
 
-def convolve(x, kernel):
-    """SAME, stride 1: x [n, h, w, c], kernel [k, k, c, f] -> [n, h, w, f]."""
+def pad(x, window, stride, value=0.0):
+    """x [n, h, w, c] padded SAME, and how much of it stands before the image: TensorFlow's definition."""
+    size = x.shape[1]
+    total = max((-(-size // stride) - 1) * stride + window - size, 0)
+    edges = (total // 2, total - total // 2)
+    return np.pad(x, [(0, 0), edges, edges, (0, 0)], constant_values=value), edges[0]
+
+
+def convolve(x, kernel, padding):
+    """Stride 1: x [n, h, w, c], kernel [k, k, c, f] -> [n, h', w', f]."""
     size = kernel.shape[0]
-    before = (size - 1) // 2
-    padded = np.pad(x, [(0, 0), (before, size - 1 - before), (before, size - 1 - before), (0, 0)])
-    height, width = x.shape[1:3]
-    y = np.zeros((*x.shape[:3], kernel.shape[3]))
-    for i in range(size):
-        for j in range(size):
-            y += padded[:, i : i + height, j : j + width] @ kernel[i, j]
-    return y
+    if padding == "same":
+        x, _ = pad(x, size, 1)
+    height, width = x.shape[1] - size + 1, x.shape[2] - size + 1
+    windows = ((i, j, x[:, i : i + height, j : j + width]) for i in range(size) for j in range(size))
+    return sum(window @ kernel[i, j] for i, j, window in windows)
 
 
-def convolve_backward(x, kernel, dy):
+def convolve_backward(x, kernel, padding, dy):
     """The gradients by x and by the kernel."""
-    size = kernel.shape[0]
-    before = (size - 1) // 2
-    padded = np.pad(x, [(0, 0), (before, size - 1 - before), (before, size - 1 - before), (0, 0)])
-    height, width = x.shape[1:3]
+    size, (height, width) = kernel.shape[0], dy.shape[1:3]
+    padded, before = pad(x, size, 1) if padding == "same" else (x, 0)
     dpadded, dkernel = np.zeros_like(padded), np.zeros_like(kernel)
     for i in range(size):
         for j in range(size):
             dkernel[i, j] = np.einsum("nhwc,nhwf->cf", padded[:, i : i + height, j : j + width], dy)
             dpadded[:, i : i + height, j : j + width] += dy @ kernel[i, j].T
-    return dpadded[:, before : before + height, before : before + width], dkernel
+    return dpadded[:, before : before + x.shape[1], before : before + x.shape[2]], dkernel
 
 
-def pool(x):
-    """Max over 2x2, stride 2, an odd last row or column left out; returns the output and where each maximum stood."""
-    n, height, width, c = x.shape[0], x.shape[1] // 2, x.shape[2] // 2, x.shape[3]
-    windows = x[:, : 2 * height, : 2 * width].reshape(n, height, 2, width, 2, c)
-    windows = windows.transpose(0, 1, 3, 5, 2, 4).reshape(n, height, width, c, 4)
-    winner = windows.argmax(axis=-1)
-    return np.take_along_axis(windows, winner[..., None], -1)[..., 0], winner
+def pool_weights(x, conv):
+    """For each output [n, i, j, c] the padded rows, columns and weights of its window: all the gradient needs.
+
+    The weight is 1 for the (first) maximum, or 1 / count for each place of an average that is not padding.
+    """
+    window, stride = conv.pool_window, conv.pool_stride
+    padded, _ = pad(x, window, stride, -np.inf)
+    size = -(-x.shape[1] // stride)
+    for i in range(size):
+        for j in range(size):
+            rows, columns = slice(i * stride, i * stride + window), slice(j * stride, j * stride + window)
+            part = padded[:, rows, columns]  # [n, window, window, c]
+            flat = part.reshape(len(x), -1, x.shape[3])
+            if conv.pool == "max":
+                weights = np.arange(flat.shape[1])[:, None] == flat.argmax(axis=1)[:, None]
+            else:
+                inside = np.isfinite(flat)
+                weights = inside / inside.sum(axis=1, keepdims=True)
+            yield i, j, rows, columns, weights.reshape(part.shape), np.where(np.isfinite(part), part, 0)
 
 
-def pool_backward(shape, winner, dy):
-    """The gradient by x: each output's goes to the place of its maximum."""
-    dx = np.zeros(shape)
-    n, i, j, c = np.indices(winner.shape)
-    dx[n, 2 * i + winner // 2, 2 * j + winner % 2, c] = dy
-    return dx
+def pool(x, conv):
+    size = -(-x.shape[1] // conv.pool_stride)
+    y = np.zeros((len(x), size, size, x.shape[3]))
+    for i, j, _, _, weights, part in pool_weights(x, conv):
+        y[:, i, j] = (weights * part).sum(axis=(1, 2))
+    return y
+
+
+def pool_backward(x, conv, dy):
+    """The gradient by x."""
+    padded, before = pad(x, conv.pool_window, conv.pool_stride)
+    dpadded = np.zeros_like(padded)
+    for i, j, rows, columns, weights, _ in pool_weights(x, conv):
+        dpadded[:, rows, columns] += weights * dy[:, i, j][:, None, None]
+    return dpadded[:, before : before + x.shape[1], before : before + x.shape[2]]
 
 
 def gradients(architecture, parameters, images, labels):
@@ -59,12 +83,10 @@ def gradients(architecture, parameters, images, labels):
     names = [layer.name for layer in architecture.layers]
     x = images[..., None] / 255
     trail = []
-    for name in names[: len(architecture.conv)]:
-        z = convolve(x, parameters[f"{name}/kernel"]) + parameters[f"{name}/bias"]
-        # The report's order: activation, then pool.
-        y, winner = pool(activate(z))
-        trail.append((x, z, winner))
-        x = y
+    for name, conv in zip(names, architecture.conv, strict=False):
+        y = activate(convolve(x, parameters[f"{name}/kernel"], conv.padding) + parameters[f"{name}/bias"])
+        trail.append((name, conv, x, y))
+        x = pool(y, conv)
     flat_shape = x.shape
     x = x.reshape(len(x), -1)
     inputs = []
@@ -85,10 +107,10 @@ def gradients(architecture, parameters, images, labels):
         if name != names[len(architecture.conv)]:
             delta = delta * slope(x)
     delta = delta.reshape(flat_shape)
-    for name, (x, z, winner) in reversed(list(zip(names, trail, strict=False))):
-        delta = pool_backward(z.shape, winner, delta) * slope(activate(z))
+    for name, conv, x, y in reversed(trail):
+        delta = pool_backward(y, conv, delta) * slope(y)
         found[f"{name}/bias"] = delta.sum(axis=(0, 1, 2))
-        delta, found[f"{name}/kernel"] = convolve_backward(x, parameters[f"{name}/kernel"], delta)
+        delta, found[f"{name}/kernel"] = convolve_backward(x, parameters[f"{name}/kernel"], conv.padding, delta)
     return cross_entropy, {name: found[name] for name in parameters}, logits
 
 

@@ -26,6 +26,19 @@ def test_lenet_has_the_reports_shapes():
     assert (lenet.activation, lenet.batch_size, lenet.learning_rate) == ("relu", 100, 1e-4)
 
 
+def test_lenet5_has_the_usual_61706_parameters():
+    lenet5 = from_toml((main.HERE / "configs/lenet5.toml").read_text(), "lenet5")
+    assert [layer.output for layer in lenet5.layers] == [(14, 14, 6), (5, 5, 16), (120,), (84,), (10,)]
+    assert lenet5.parameters == 61_706
+    assert sum(layer.multiply_adds for layer in lenet5.layers) == 117_600 + 240_000 + 48_000 + 10_080 + 840
+
+
+def test_add_conv_keeps_7x7_behind_its_third_pool():
+    add_conv = from_toml((main.HERE / "configs/add_conv.toml").read_text(), "add_conv")
+    assert [layer.output for layer in add_conv.layers] == [(14, 14, 32), (7, 7, 64), (7, 7, 128), (1024,), (10,)]
+    assert add_conv.shapes["dense1/kernel"] == (6272, 1024)
+
+
 @pytest.mark.parametrize("name", main.CONFIGS)
 def test_resolved_config_reads_back_as_the_same(name):
     architecture = from_toml((main.HERE / f"configs/{name}.toml").read_text(), name)
@@ -55,7 +68,14 @@ def test_resolved_config_reads_back_as_the_same(name):
         (LENET + "batch_size = 1.5", "batch_size: must be a whole number"),
         ("conv = []\ndense = [10]", "conv: at least one"),
         ("conv = [1]\ndense = [10]", "conv[0]: must be a table, not 1"),
-        ("dense = []\nconv = [" + "{ filters = 1 }," * 5 + "]", "conv[4]: the image that reaches it is 1x1"),
+        (
+            LENET.replace("filters = 32", "filters = 32, padding = 'full'"),
+            "conv[0].padding: must be one of same, valid",
+        ),
+        (LENET.replace("filters = 32", "filters = 32, pool = 'min'"), "conv[0].pool: must be one of max, average"),
+        (LENET.replace("filters = 32", "filters = 32, pool_stride = 0"), "conv[0].pool_stride: must be positive"),
+        (LENET + "initialization = 'zeros'", "initialization: must be one of truncated_normal, glorot_uniform"),
+        (LENET.replace("filters = 64", "filters = 64, kernel = 15, padding = 'valid'"), "conv[1].kernel: 15 is larger"),
         ("dense = [", "Invalid"),
     ],
 )

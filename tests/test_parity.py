@@ -121,9 +121,28 @@ def test_accuracies_after_1000_steps_agree(one, other, tested):
 
 
 SMALL = {
-    "relu": "conv = [{ filters = 3 }, { filters = 4, kernel = 3 }]\ndense = [7]\nactivation = 'relu'",
-    "sigmoid": "conv = [{ filters = 3, kernel = 4 }]\ndense = [7, 6]\nactivation = 'sigmoid'\nlearning_rate = 0.01",
-    "tanh": "conv = [{ filters = 2 }, { filters = 3 }, { filters = 4 }]\ndense = []\nactivation = 'tanh'",
+    "relu": """conv = [{ filters = 3 }, { filters = 4, kernel = 3 }]
+        dense = [7]""",
+    "sigmoid": """conv = [{ filters = 3, kernel = 4 }]
+        dense = [7, 6]
+        activation = "sigmoid"
+        learning_rate = 0.01""",
+    "tanh": """conv = [{ filters = 2 }, { filters = 3 }, { filters = 4 }]
+        dense = []
+        activation = "tanh" """,
+    "stride 1": """conv = [{ filters = 2, pool_stride = 1 }, { filters = 3, pool_window = 3, pool_stride = 1 }]
+        dense = []""",
+    "odd windows": """conv = [{ filters = 2, pool_window = 5, pool_stride = 3 }, { filters = 3, pool_window = 3 }]
+        dense = [5]""",
+    "average": """conv = [{ filters = 2, pool = "average" }, { filters = 3, padding = "valid", pool = "average" }]
+        dense = [5]
+        activation = "tanh"
+        initialization = "glorot_uniform" """,
+    "odd averages": """conv = [
+            { filters = 2, pool = "average", pool_window = 3 },
+            { filters = 3, pool = "average", pool_window = 4, pool_stride = 3 },
+        ]
+        dense = [5]""",
 }
 
 
@@ -162,3 +181,14 @@ def test_keras_computes_the_same_on_its_other_engines(engine, bound, trained):
     # Keras computes means in float32 there, whatever it is told; that must not pass for float64.
     assert (code, err.count("\n")) == (2, 1)
     assert f"Keras on {engine} rounds float64 to float32" in err
+
+
+@pytest.mark.parametrize("config", main.CONFIGS)
+def test_every_config_agrees_in_float64_over_20_steps(config, workers):
+    architecture = from_toml((main.HERE / f"configs/{config}.toml").read_text(), config)
+    start, indices = initial("float64", architecture), INDICES[:20, :20]
+    runs = [worker.do(jobs.train, name, architecture, "float64", start, indices) for name, worker in workers.items()]
+    for (a, _, one), (b, _, other) in itertools.combinations(runs, 2):
+        assert np.abs(a - b).max() <= 1e-12
+        for found, wanted in zip(one.arrays, other.arrays, strict=True):
+            assert largest_difference(found, wanted) <= 1e-12
