@@ -1,6 +1,35 @@
 """One file a framework, named as --framework says it; each has a LeNet that is a lenet.backend.Backend."""
 
+import contextlib
+import importlib
 import os
+from collections.abc import Iterator
 
-# TensorFlow's C++ code, alone or under Keras, says much that its user cannot act on; Python's errors stay.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+from lenet import UserError
+from lenet.backend import Backend
+
+
+def load(framework: str) -> type[Backend]:
+    """Import one framework and what is written for it; UserError when it is not installed."""
+    # TensorFlow's C++ code, alone or under Keras, says much that its user cannot act on; Python's errors stay.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        with silenced_stderr():
+            backend: type[Backend] = importlib.import_module(f"backends.{framework}").LeNet
+    except ImportError as error:
+        packages = error.name if error.name == "jax" else "-r requirements.txt"
+        raise UserError(f"{framework} cannot be imported ({error}); install it: pip install {packages}") from None
+    return backend
+
+
+@contextlib.contextmanager
+def silenced_stderr() -> Iterator[None]:
+    """While it is imported, that code writes to file descriptor 2 whatever its log level is."""
+    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nowhere)

@@ -2,12 +2,16 @@
 
 import importlib
 
-import keras
 import numpy as np
 
 from lenet import UserError
 from lenet.architecture import BETA1, BETA2, CLASSES, EPSILON_HAT, IMAGE_SIZE, Architecture
-from lenet.backend import Backend, TrainingState
+from lenet.backend import Backend, TrainingState, choose_device, storage_dtype
+
+try:
+    import keras
+except ValueError as error:  # an engine that it does not know
+    raise UserError(f"KERAS_BACKEND: {error}; set it to tensorflow, torch or jax") from None
 
 
 class LeNet(Backend):
@@ -15,21 +19,20 @@ class LeNet(Backend):
 
     def __init__(self, architecture: Architecture, precision: str, device: str, threads: int) -> None:
         self.engine = keras.config.backend()
-        self.threads = threads
-        self.versions = {"keras": keras.__version__, self.engine: importlib.import_module(self.engine).__version__}
-        _set_threads(self.engine, threads)
-        finds_gpu = _finds_gpu()
-        if device == "gpu" and not finds_gpu:
-            raise UserError(f"Keras on {self.engine} finds no GPU; use --device cpu")
+        if self.engine not in ("tensorflow", "torch", "jax"):
+            raise UserError(f"Keras on {self.engine} cannot train; set KERAS_BACKEND to tensorflow, torch or jax")
         if precision == "float64" and keras.backend.result_type("float64", "float32") != "float64":
             raise UserError(f"Keras on {self.engine} rounds float64 to float32; set KERAS_BACKEND=tensorflow")
-        self.device = "gpu" if finds_gpu and device != "cpu" else "cpu"
+        self.threads = threads
+        self.versions = {"keras": keras.__version__, self.engine: importlib.import_module(self.engine).__version__}
+        self.device = choose_device(device, _set_up_engine(self.engine, threads), f"Keras on {self.engine}")
 
+        keras.config.set_image_data_format("channels_last")
         # What Keras keeps its losses, metrics and the optimizer's settings in, beside the layers' own dtypes.
-        keras.config.set_floatx("float64" if precision == "float64" else "float32")
+        keras.config.set_floatx(storage_dtype(precision))
         with keras.device(self.device):
             self.model = _build(architecture, "mixed_bfloat16" if precision == "bfloat16" else precision)
-            # A plain float would pass through float32 on its way to the variables' dtype.
+            # Of the parameters' dtype: of plain floats Keras takes the power in float32, the difference from 1 exactly.
             beta1, beta2 = np.array([BETA1, BETA2], keras.config.floatx())
             self.adam = keras.optimizers.Adam(architecture.learning_rate, beta1, beta2, EPSILON_HAT, name="adam")
             self.adam.build(self.model.trainable_variables)
@@ -44,10 +47,11 @@ class LeNet(Backend):
         )
 
     def write_state(self, state: TrainingState) -> None:
-        self.adam.iterations.assign(state.step)
-        for variables, arrays in zip(self._variables(), state.arrays, strict=True):
-            for name, variable in variables.items():
-                variable.assign(arrays[name])
+        with keras.device(self.device):
+            self.adam.iterations.assign(state.step)
+            for variables, arrays in zip(self._variables(), state.arrays, strict=True):
+                for name, variable in variables.items():
+                    variable.assign(arrays[name])
 
     def read_state(self) -> TrainingState:
         groups = (
@@ -56,7 +60,7 @@ class LeNet(Backend):
         )
         return TrainingState(int(self.adam.iterations), *groups)
 
-    def _variables(self):
+    def _variables(self) -> tuple[dict[str, keras.Variable], ...]:
         return self.parameters, self.first_moment, self.second_moment
 
     def load_training_set(self, images: np.ndarray, labels: np.ndarray) -> None:
@@ -97,24 +101,23 @@ def _build(architecture: Architecture, policy: str) -> keras.Model:
     return keras.Model(images, logits)
 
 
-def _finds_gpu() -> bool:
-    # The engines have no common way to ask, and each its own error.
-    try:
-        with keras.device("gpu:0"):
-            keras.ops.zeros(())
-    except Exception:
-        return False
-    return True
-
-
-def _set_threads(engine: str, threads: int) -> None:
-    """Keras leaves threads and determinism to its engine."""
+def _set_up_engine(engine: str, threads: int) -> bool:
+    """Keras leaves threads, determinism and exact float32 to its engine; returns whether that finds a GPU."""
     if engine == "tensorflow":
         import tensorflow as tf
 
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.experimental.enable_op_determinism()
-    elif engine == "torch":
+        tf.config.experimental.enable_tensor_float_32_execution(False)
+        return bool(tf.config.list_physical_devices("GPU"))
+    if engine == "torch":
         import torch
 
         torch.set_num_threads(threads)
+        torch.backends.fp32_precision = "ieee"
+        torch.backends.cudnn.deterministic = True
+        return torch.cuda.is_available()
+    import jax
+
+    jax.config.update("jax_default_matmul_precision", "highest")
+    return jax.default_backend() == "gpu"

@@ -1,15 +1,18 @@
 """LeNet in PyTorch."""
 
 import math
+import warnings
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lenet import UserError
 from lenet.architecture import BETA1, BETA2, EPSILON_HAT, Architecture
-from lenet.backend import Backend, TrainingState
+from lenet.backend import Backend, TrainingState, choose_device, storage_dtype
+
+# PyTorch warns that it pads an even kernel with a copy; that is what SAME means.
+warnings.filterwarnings("ignore", "Using padding='same' with even kernel")
 
 
 def same_padding(x: Tensor, window: int, stride: int) -> list[int]:
@@ -45,7 +48,10 @@ class Network(nn.Module):
         for layer in architecture.conv_layers:
             height, width, inputs, outputs = layer.kernel
             self.convs[layer.name] = nn.Conv2d(inputs, outputs, (height, width), padding=layer.conv.padding)
-        self.dense = nn.ModuleDict({layer.name: nn.Linear(*layer.kernel) for layer in architecture.dense_layers})
+        self.dense = nn.ModuleDict()
+        for layer in architecture.dense_layers:
+            inputs, outputs = layer.kernel
+            self.dense[layer.name] = nn.Linear(inputs, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         for conv, settings in zip(self.convs.values(), self.settings, strict=True):
@@ -67,16 +73,14 @@ class LeNet(Backend):
     engine = "pytorch"
 
     def __init__(self, architecture: Architecture, precision: str, device: str, threads: int) -> None:
-        if device == "gpu" and not torch.cuda.is_available():
-            raise UserError("PyTorch finds no GPU; use --device cpu")
-        use_gpu = device != "cpu" and torch.cuda.is_available()
+        self.device = choose_device(device, torch.cuda.is_available(), "PyTorch")
+        self.torch_device = torch.device("cuda" if self.device == "gpu" else "cpu")
+        self.threads, self.versions = threads, {"torch": torch.__version__}
         torch.set_num_threads(threads)
-        self.device, self.threads = "gpu" if use_gpu else "cpu", threads
-        self.versions = {"torch": torch.__version__}
-        # Under bfloat16 the parameters and Adam stay float32; convolutions and matrix products are done in bfloat16.
+        torch.backends.fp32_precision = "ieee"  # on a GPU float32 would be TF32
+        torch.backends.cudnn.deterministic = True
         self.autocast = precision == "bfloat16"
-        self.dtype = torch.float64 if precision == "float64" else torch.float32
-        self.torch_device = torch.device("cuda" if use_gpu else "cpu")
+        self.dtype = getattr(torch, storage_dtype(precision))
         self.network = Network(architecture).to(self.torch_device, self.dtype, memory_format=torch.channels_last)
         layers = [*self.network.convs.items(), *self.network.dense.items()]
         self.parameters = {f"{name}/kernel": layer.weight for name, layer in layers}
@@ -86,14 +90,16 @@ class LeNet(Backend):
         )
         self.step = 0
 
+    @torch.no_grad()
     def write_state(self, state: TrainingState) -> None:
         self.step = state.step
         for name, parameter in self.parameters.items():
             values, first, second = (_from_canonical(arrays[name]) for arrays in state.arrays)
-            parameter.data.copy_(values)
+            parameter.copy_(values)
+            # The fused Adam wants its step on the device, and the moments in the parameter's memory format.
             self.adam.state[parameter] = {
                 "step": torch.tensor(float(state.step), device=self.torch_device),
-                "exp_avg": torch.zeros_like(parameter).copy_(first),  # in the parameter's memory format
+                "exp_avg": torch.zeros_like(parameter).copy_(first),
                 "exp_avg_sq": torch.zeros_like(parameter).copy_(second),
             }
 
@@ -144,6 +150,6 @@ def _from_canonical(array: np.ndarray) -> Tensor:
 
 
 def _to_canonical(tensor: Tensor) -> np.ndarray:
-    """OIHW -> HWIO, (out, in) -> (in, out)."""
+    """OIHW -> HWIO, (out, in) -> (in, out), a copy."""
     array = tensor.detach().cpu().numpy()
-    return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T
+    return (array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T).copy()

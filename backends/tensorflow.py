@@ -3,31 +3,25 @@
 import numpy as np
 import tensorflow as tf
 
-from lenet import UserError
-from lenet.architecture import BETA1, BETA2, EPSILON_HAT, Architecture
-from lenet.backend import Backend, TrainingState
+from lenet.architecture import BETA1, BETA2, EPSILON_HAT, IMAGE_SIZE, Architecture
+from lenet.backend import Backend, TrainingState, choose_device, storage_dtype
 
 
 class LeNet(Backend):
-    """The parameters and Adam's moments as variables, the training set as tensors on the device."""
+    """The parameters and Adam's moments as variables; under bfloat16 only what _forward computes is bfloat16."""
 
     engine = "tensorflow"
 
     def __init__(self, architecture: Architecture, precision: str, device: str, threads: int) -> None:
-        gpus = tf.config.list_physical_devices("GPU")
-        if device == "gpu" and not gpus:
-            raise UserError("TensorFlow finds no GPU; use --device cpu")
-        self.device = "gpu" if gpus and device != "cpu" else "cpu"
-        self.threads = threads
-        self.versions = {"tensorflow": tf.__version__}
+        self.device = choose_device(device, bool(tf.config.list_physical_devices("GPU")), "TensorFlow")
+        self.threads, self.versions = threads, {"tensorflow": tf.__version__}
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.experimental.enable_op_determinism()
+        tf.config.experimental.enable_tensor_float_32_execution(False)  # on a GPU float32 would be TF32
 
         self.architecture = architecture
         self.activation = getattr(tf.nn, architecture.activation)
-        # Under bfloat16 the parameters and Adam stay float32; convolutions and matrix products are done in bfloat16.
-        self.compute_dtype = tf.dtypes.as_dtype(precision)
-        self.dtype = tf.float64 if precision == "float64" else tf.float32
+        self.compute_dtype, self.dtype = tf.as_dtype(precision), tf.as_dtype(storage_dtype(precision))
         with tf.device(self.device):
             self.step = tf.Variable(0, dtype=tf.int64)
             self.parameters, self.first_moment, self.second_moment = (
@@ -45,28 +39,38 @@ class LeNet(Backend):
         groups = ({name: variable.numpy() for name, variable in variables.items()} for variables in self._variables())
         return TrainingState(int(self.step), *groups)
 
-    def _variables(self):
+    def _variables(self) -> tuple[dict[str, tf.Variable], ...]:
         return self.parameters, self.first_moment, self.second_moment
 
     def load_training_set(self, images: np.ndarray, labels: np.ndarray) -> None:
-        with tf.device(self.device):
+        with tf.device("cpu"):  # a GPU has no tf.gather for uint8: it gets each batch
             self.images = tf.constant(images)  # uint8 [n, 28, 28]
             self.labels = tf.constant(labels, tf.int32)  # [n]
 
     def train(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        cross_entropies, accuracies = self._train_steps(self.images, self.labels, tf.constant(indices))
+        with tf.device(self.device):
+            cross_entropies, accuracies = self._train_steps(self.images, self.labels, indices)
         return cross_entropies.numpy(), accuracies.numpy()
 
     def logits(self, images: np.ndarray) -> np.ndarray:
-        return self._logits(tf.constant(images)).numpy()
+        with tf.device(self.device):
+            return self._logits(images).numpy()
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, IMAGE_SIZE, IMAGE_SIZE], tf.uint8),
+            tf.TensorSpec([None], tf.int32),
+            tf.TensorSpec([None, None], tf.int64),
+        ]
+    )
     def _train_steps(self, images: tf.Tensor, labels: tf.Tensor, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Make one step on each row of `indices`, int64 [steps, batch]."""
+        """Make one step on each row of `indices`, [steps, batch]."""
         steps = tf.shape(indices)[0]
         cross_entropies, accuracies = tf.TensorArray(self.dtype, steps), tf.TensorArray(self.dtype, steps)
         for i in tf.range(steps):
-            cross_entropy, accuracy = self._train_step(tf.gather(images, indices[i]), tf.gather(labels, indices[i]))
+            with tf.device("cpu"):
+                batch_images, batch_labels = tf.gather(images, indices[i]), tf.gather(labels, indices[i])
+            cross_entropy, accuracy = self._train_step(batch_images, batch_labels)
             cross_entropies = cross_entropies.write(i, cross_entropy)
             accuracies = accuracies.write(i, accuracy)
         return cross_entropies.stack(), accuracies.stack()
@@ -94,7 +98,7 @@ class LeNet(Backend):
         correct = tf.argmax(logits, axis=1, output_type=tf.int32) == labels
         return cross_entropy, tf.reduce_mean(tf.cast(correct, self.dtype))
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(input_signature=[tf.TensorSpec([None, IMAGE_SIZE, IMAGE_SIZE], tf.uint8)])
     def _logits(self, images: tf.Tensor) -> tf.Tensor:
         return self._forward(images)
 

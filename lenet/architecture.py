@@ -7,9 +7,11 @@ import tomllib
 import typing
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from lenet import UserError
 
+CONFIGS = {path.stem: path for path in sorted((Path(__file__).parents[1] / "configs").glob("*.toml"))}
 IMAGE_SIZE = 28
 CLASSES = 10
 CHOICES = {
@@ -145,6 +147,16 @@ class Architecture:
         for table in tables:
             lines += ["", "[[conv]]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
         return "\n".join(lines) + "\n"
+
+
+def load(config: str) -> Architecture:
+    """Return the Architecture of the config file by that name."""
+    return from_toml(CONFIGS[config].read_text(encoding="utf-8"), str(CONFIGS[config]))
+
+
+def description(config: str) -> str:
+    """What the config changes: the first line of its file, a comment."""
+    return CONFIGS[config].read_text(encoding="utf-8").partition("\n")[0].strip("# ")
 
 
 def from_toml(text: str, source: str) -> Architecture:

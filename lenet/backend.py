@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lenet import UserError
 from lenet.architecture import Architecture
 
 
@@ -26,6 +27,18 @@ class TrainingState:
         return self.parameters, self.first_moment, self.second_moment
 
 
+def storage_dtype(precision: str) -> str:
+    """What parameters and moments are kept in; bfloat16 is for convolutions and matrix products alone."""
+    return "float64" if precision == "float64" else "float32"
+
+
+def choose_device(wanted: str, finds_gpu: bool, framework: str) -> str:
+    """Return cpu or gpu for auto, cpu or gpu; UserError when the GPU that is wanted is not there."""
+    if wanted == "gpu" and not finds_gpu:
+        raise UserError(f"{framework} finds no GPU that it can use; leave --device out, or say --device cpu")
+    return "gpu" if finds_gpu and wanted != "cpu" else "cpu"
+
+
 class Backend(ABC):
     """A model and its optimizer in one framework. Each file in backends/ has one, by the name LeNet."""
 
@@ -36,7 +49,10 @@ class Backend(ABC):
 
     @abstractmethod
     def __init__(self, architecture: Architecture, precision: str, device: str, threads: int) -> None:
-        """Build the model and the optimizer; UserError when `device` asks for a GPU that is not there."""
+        """Build the model and the optimizer, whose state write_state must set before anything else is asked.
+
+        UserError when `device` asks for a GPU that is not there. The frameworks set `threads` once in a process.
+        """
 
     @abstractmethod
     def write_state(self, state: TrainingState) -> None:
@@ -44,7 +60,7 @@ class Backend(ABC):
 
     @abstractmethod
     def read_state(self) -> TrainingState:
-        """The state after the last step."""
+        """Return copies of the state after the last step."""
 
     @abstractmethod
     def load_training_set(self, images: np.ndarray, labels: np.ndarray) -> None:

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 
 from lenet import UserError
 from lenet.architecture import Architecture, from_toml
-from lenet.backend import TrainingState
+from lenet.backend import TrainingState, storage_dtype
 from lenet.initialization import initial_parameters
 
 FORMAT = "lenet-1"
@@ -37,7 +37,7 @@ class Checkpoint:
     ) -> Self:
         """Return step 0: the seed's parameters, Adam's moments zero."""
         parameters = {
-            name: array.astype("float64" if precision == "float64" else "float32")
+            name: array.astype(storage_dtype(precision))
             for name, array in initial_parameters(seed, architecture).items()
         }
         zeros = {name: np.zeros_like(array) for name, array in parameters.items()}

@@ -82,11 +82,10 @@ def _load_split(folder: Path, part: str) -> tuple[Split, dict[str, str]]:
 
 def _read_idx(folder: Path, name: str, item_shape: tuple[int, ...], sha256: dict[str, str]) -> np.ndarray:
     """The uint8 array in an IDX file: two zero bytes, type (8: uint8), rank, big-endian sizes, data."""
-    path = next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
-    if path is None:
-        raise UserError(f"{folder}: there is no file {name} or {name}.gz")
-    rank = 1 + len(item_shape)
+    path, rank = folder / name, 1 + len(item_shape)
     try:
+        if not path.is_file():
+            path = folder / f"{name}.gz"
         with cast(BinaryIO, gzip.open(path) if path.suffix == ".gz" else path.open("rb")) as file:
             header = _read_at_most(file, 4 + 4 * rank)
             if len(header) < 4 + 4 * rank or header[:4] != bytes([0, 0, 8, rank]):
@@ -95,6 +94,8 @@ def _read_idx(folder: Path, name: str, item_shape: tuple[int, ...], sha256: dict
             if shape[0] == 0 or shape[1:] != item_shape:
                 raise UserError(f"{path}: of shape {shape}; wanted is {('n', *item_shape)}, n at least 1")
             data = _read_at_most(file, math.prod(shape) + 1)
+    except FileNotFoundError:
+        raise UserError(f"{folder}: there is no file {name} or {name}.gz") from None
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path}: cannot be read: {error}") from None
     if len(data) != math.prod(shape):

@@ -3,13 +3,15 @@
 import os
 import struct
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
 from tensorboard.summary.writer.record_writer import RecordWriter
+
+FILE = "events.out.tfevents.lenet"  # TensorBoard looks for "tfevents" in the name
 
 
 class ScalarWriter:
@@ -18,11 +20,12 @@ class ScalarWriter:
     def __init__(self, folder: Path, last_step: int) -> None:
         """Go on behind `last_step`; what the file holds after it, or torn at its end, is cut off."""
         folder.mkdir(exist_ok=True)
-        path = folder / "events.out.tfevents.lenet"
+        path = folder / FILE
         path.touch()
         self.file = path.open("r+b")
         self.records = RecordWriter(self.file)
-        self.file.truncate(_end_of(self.file.read(), last_step))
+        ends = [end for end, event in _events(self.file.read()) if event.step <= last_step]
+        self.file.truncate(max(ends, default=0))
         if self.file.seek(0, os.SEEK_END) == 0:
             self.records.write(Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString())
 
@@ -38,15 +41,24 @@ class ScalarWriter:
         self.file.flush()
 
 
-def _end_of(content: bytes, last_step: int) -> int:
-    """Where the last whole record ends whose step is at most `last_step`; the steps in a file only grow."""
-    end = 0
-    while len(content) >= end + 12:
-        (size,) = struct.unpack_from("<Q", content, end)
-        data = content[end + 12 : end + 12 + size]
-        if content[end + 12 + size : end + 16 + size] != struct.pack("<I", masked_crc32c(data)):
+def read_scalars(folder: Path) -> dict[str, tuple[list[int], list[float]]]:
+    """Tag -> (steps, values) of what a ScalarWriter wrote into a folder."""
+    curves: dict[str, tuple[list[int], list[float]]] = {}
+    for _, event in _events((folder / FILE).read_bytes()):
+        for value in event.summary.value:
+            steps, values = curves.setdefault(value.tag, ([], []))
+            steps.append(event.step)
+            values.append(value.simple_value)
+    return curves
+
+
+def _events(content: bytes) -> Iterator[tuple[int, Event]]:
+    """Each whole record's end and event, up to the first that is torn."""
+    start = 0
+    while len(content) >= start + 12:
+        (size,) = struct.unpack_from("<Q", content, start)
+        data, end = content[start + 12 : start + 12 + size], start + 16 + size
+        if content[end - 4 : end] != struct.pack("<I", masked_crc32c(data)):
             break
-        if Event.FromString(data).step > last_step:
-            break
-        end += 16 + size
-    return end
+        yield end, Event.FromString(data)
+        start = end

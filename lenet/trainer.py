@@ -54,7 +54,7 @@ class Trainer:
         result = self.test(run) | {"seconds": seconds, "images_per_second": steps * batch_size / seconds}
         test_curve.write(last, [result["test_cross_entropy"]], [result["test_accuracy"]])
         self.save(run)
-        write_atomically(run.folder / "result.json", json.dumps(result, indent=2).encode())
+        write_atomically(run.result, json.dumps(result, indent=2).encode())
         return result
 
     def test(self, run: Run) -> dict[str, Any]:
@@ -79,6 +79,11 @@ class Trainer:
             "versions": self._versions(),
         }
 
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Images uint8 [n, 28, 28] -> probabilities, float64 [n, 10]."""
+        probabilities: np.ndarray = np.exp(self._log_probabilities(images))
+        return probabilities
+
     def save(self, run: Run) -> None:
         """Write the run's checkpoint and, beside it, the settings that it was trained with."""
         written_by = {"framework": run.framework, "engine": self.backend.engine, "versions": self._versions()}
@@ -94,12 +99,18 @@ class Trainer:
 
     def _evaluate(self, split: Split) -> tuple[list[float], list[float]]:
         """The one point of a curve: mean cross-entropy in nats and accuracy, in float64 from the logits on."""
-        images, labels = split
+        log_probabilities = self._log_probabilities(split.images)
+        cross_entropy = -log_probabilities[np.arange(len(split.labels)), split.labels].mean()
+        accuracy = (log_probabilities.argmax(axis=1) == split.labels).mean()
+        return [float(cross_entropy)], [float(accuracy)]
+
+    def _log_probabilities(self, images: np.ndarray) -> np.ndarray:
+        """The logarithm of the softmax, float64 [n, 10]."""
         pieces = [self.backend.logits(images[i : i + LOGITS_BATCH]) for i in range(0, len(images), LOGITS_BATCH)]
-        logits = np.concatenate(pieces).astype(np.float64)  # [n, 10]
+        logits = np.concatenate(pieces).astype(np.float64)
         logits -= logits.max(axis=1, keepdims=True)
-        cross_entropies = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(labels)), labels]
-        return [float(cross_entropies.mean())], [float((logits.argmax(axis=1) == labels).mean())]
+        logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        return logits
 
     def _versions(self) -> dict[str, str]:
         return {"python": platform.python_version(), "numpy": np.__version__, **self.backend.versions}

@@ -4,12 +4,15 @@ import gzip
 import multiprocessing
 import struct
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 import jobs
 import numpy as np
 import pytest
 
 import main
+
+PROJECT = Path(main.__file__).parent
 
 
 class Worker:

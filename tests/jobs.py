@@ -5,8 +5,10 @@ import io
 import os
 import sys
 
+import backends
 import main
 from lenet import dataset
+from lenet.flags import physical_cores
 
 
 def set_environment(variables):
@@ -44,7 +46,7 @@ def modules():
 
 def train(framework, architecture, precision, start, indices, data_dir=None):
     """Make one step on each row of `indices`; returns the cross-entropies, accuracies and the state after them."""
-    backend = main.load_backend(framework)(architecture, precision, "cpu", main.physical_cores())
+    backend = backends.load(framework)(architecture, precision, "cpu", physical_cores())
     data = dataset.load(data_dir or dataset.EMBEDDED)
     backend.load_training_set(*data.train)
     backend.write_state(start)
@@ -54,6 +56,24 @@ def train(framework, architecture, precision, start, indices, data_dir=None):
 
 def logits(framework, architecture, precision, start, images):
     """The logits of `images`."""
-    backend = main.load_backend(framework)(architecture, precision, "cpu", main.physical_cores())
+    backend = backends.load(framework)(architecture, precision, "cpu", physical_cores())
     backend.write_state(start)
     return backend.logits(images)
+
+
+def finds_gpu():
+    """Whether this machine has one, as PyTorch or TensorFlow says, whichever is here."""
+    if "torch" in sys.modules:
+        return sys.modules["torch"].cuda.is_available()
+    return bool(sys.modules["tensorflow"].config.list_physical_devices("GPU")) if "tensorflow" in sys.modules else False
+
+
+def read_after_training(framework, architecture, start, indices):
+    """The state that is read, and the same after one more step: it must not have changed."""
+    backend = backends.load(framework)(architecture, "float32", "cpu", physical_cores())
+    backend.load_training_set(*dataset.load(dataset.EMBEDDED).train)
+    backend.write_state(start)
+    state = backend.read_state()
+    before = [{name: array.copy() for name, array in arrays.items()} for arrays in state.arrays]
+    backend.train(indices)
+    return before, state.arrays

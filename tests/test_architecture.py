@@ -2,11 +2,10 @@
 
 import pytest
 
-import main
 from lenet import UserError
-from lenet.architecture import from_toml
+from lenet.architecture import CONFIGS, from_toml, load
 
-LENET = (main.HERE / "configs/lenet.toml").read_text()
+LENET = CONFIGS["lenet"].read_text()
 
 
 def test_lenet_has_the_reports_shapes():
@@ -27,21 +26,21 @@ def test_lenet_has_the_reports_shapes():
 
 
 def test_lenet5_has_the_usual_61706_parameters():
-    lenet5 = from_toml((main.HERE / "configs/lenet5.toml").read_text(), "lenet5")
+    lenet5 = load("lenet5")
     assert [layer.output for layer in lenet5.layers] == [(14, 14, 6), (5, 5, 16), (120,), (84,), (10,)]
     assert lenet5.parameters == 61_706
     assert sum(layer.multiply_adds for layer in lenet5.layers) == 117_600 + 240_000 + 48_000 + 10_080 + 840
 
 
 def test_add_conv_keeps_7x7_behind_its_third_pool():
-    add_conv = from_toml((main.HERE / "configs/add_conv.toml").read_text(), "add_conv")
+    add_conv = load("add_conv")
     assert [layer.output for layer in add_conv.layers] == [(14, 14, 32), (7, 7, 64), (7, 7, 128), (1024,), (10,)]
     assert add_conv.shapes["dense1/kernel"] == (6272, 1024)
 
 
-@pytest.mark.parametrize("name", main.CONFIGS)
+@pytest.mark.parametrize("name", CONFIGS)
 def test_resolved_config_reads_back_as_the_same(name):
-    architecture = from_toml((main.HERE / f"configs/{name}.toml").read_text(), name)
+    architecture = load(name)
     assert from_toml(architecture.to_toml(), "resolved") == architecture
 
 

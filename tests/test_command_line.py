@@ -6,7 +6,7 @@ import sys
 
 import jobs
 import pytest
-from conftest import files
+from conftest import PROJECT, files
 
 import main
 from lenet.architecture import from_toml
@@ -16,7 +16,7 @@ PACKAGES = {"tensorflow", "torch", "keras", "jax", "torchvision"}
 
 
 def python(code, *arguments):
-    return subprocess.run([sys.executable, "-c", code, *arguments], cwd=main.HERE, capture_output=True, text=True)
+    return subprocess.run([sys.executable, "-c", code, *arguments], cwd=PROJECT, capture_output=True, text=True)
 
 
 def test_help_names_every_flag_and_imports_no_framework():
@@ -62,6 +62,7 @@ def mistakes():
     yield "near config", [*train, "--config", "lenett"], "did you mean lenet?"
     yield "unknown precision", [*train, "--precision", "float16"], "there is no 'float16', only float32"
     yield "unknown device", [*train, "--device", "tpu"], "there is no 'tpu', only auto, cpu, gpu"
+    yield "batch_size alone", ["--test", "--batch_size", "3"], "--batch_size goes with --train"
     yield "unknown flag", [*train, "--epochs", "3"], "unrecognized arguments: --epochs 3"
     yield "own run missing", [*train, "--load"], "there is no checkpoint {tmp}/logs/lenet/"
     yield "test without a run", ["--test"], "there is no checkpoint {tmp}/logs/lenet/"
@@ -120,6 +121,24 @@ def test_a_framework_that_is_not_installed_is_named_with_what_to_install(tmp_pat
     assert done.stderr.startswith(f"main.py: {name} cannot be imported")
     assert done.stderr.endswith("pip install -r requirements.txt\n")
     assert done.stderr.count("\n") == 1
+    assert files(tmp_path) == {}
+
+
+def test_a_gpu_that_is_not_there_is_refused(framework, small_data, tmp_path):
+    if framework.do(jobs.finds_gpu):
+        pytest.skip("there is a GPU")
+    flags = ("--train", "--train_num", 1, "--data_dir", small_data, "--batch_size", 10, "--log_dir", tmp_path)
+    code, out, err = framework.run(*flags, "--device", "gpu")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "finds no GPU" in err
+    assert files(tmp_path) == {}
+
+
+def test_an_engine_that_keras_does_not_know_is_refused(tmp_path):
+    code = "import os, sys; os.environ['KERAS_BACKEND'] = 'pytorch'; import main; sys.exit(main.main(sys.argv[1:]))"
+    done = python(code, "--train", "--train_num", "1", "--framework", "keras", "--log_dir", str(tmp_path))
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "tensorflow, torch or jax" in done.stderr
     assert files(tmp_path) == {}
 
 

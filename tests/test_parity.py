@@ -15,10 +15,10 @@ from conftest import Worker
 
 import main
 from lenet import dataset
-from lenet.architecture import from_toml
+from lenet.architecture import CONFIGS, from_toml, load
 from lenet.checkpoint import Checkpoint
 
-LENET = from_toml((main.HERE / "configs/lenet.toml").read_text(), "lenet")
+LENET = load("lenet")
 PAIRS = list(itertools.combinations(main.FRAMEWORKS, 2))
 INDICES = np.stack([dataset.batch_indices(0, step, 100, 55_000) for step in range(40)])
 
@@ -91,6 +91,15 @@ def test_float32_cross_entropies_of_10_steps_agree(one, other, trained):
 def test_parameters_and_moments_are_float32(precision, trained, framework):
     for arrays in trained(framework.name, precision, 10)[2].arrays:
         assert {array.dtype for array in arrays.values()} == {np.dtype("float32")}
+
+
+def test_a_state_that_was_read_does_not_change_with_the_next_step(framework):
+    architecture = load("lenet5")
+    before, after = framework.do(
+        jobs.read_after_training, framework.name, architecture, initial("float32", architecture), INDICES[:1]
+    )
+    for one, other in zip(before, after, strict=True):
+        assert largest_difference(one, other) == 0
 
 
 def test_bfloat16_computes_the_same_more_coarsely(framework, trained):
@@ -183,9 +192,9 @@ def test_keras_computes_the_same_on_its_other_engines(engine, bound, trained):
     assert f"Keras on {engine} rounds float64 to float32" in err
 
 
-@pytest.mark.parametrize("config", main.CONFIGS)
+@pytest.mark.parametrize("config", CONFIGS)
 def test_every_config_agrees_in_float64_over_20_steps(config, workers):
-    architecture = from_toml((main.HERE / f"configs/{config}.toml").read_text(), config)
+    architecture = load(config)
     start, indices = initial("float64", architecture), INDICES[:20, :20]
     runs = [worker.do(jobs.train, name, architecture, "float64", start, indices) for name, worker in workers.items()]
     for (a, _, one), (b, _, other) in itertools.combinations(runs, 2):

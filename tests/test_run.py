@@ -11,11 +11,11 @@ import termios
 import jobs
 import numpy as np
 import pytest
-from conftest import files
+from conftest import PROJECT, files
 
-import main
 from lenet.architecture import from_toml
 from lenet.checkpoint import Checkpoint
+from lenet.run import Run
 
 
 @pytest.fixture
@@ -49,6 +49,7 @@ def test_a_run_leaves_what_the_result_line_says(train, framework, reader):
     assert line.startswith(f"lenet {framework.name} seed 3 step 25: test accuracy {100 * accuracy:.2f} %, ")
     assert f"cross-entropy {cross_entropy:.4f}, {result['images_per_second']:,.0f} images/s, {folder}" in line
     expected = {"config": "lenet", "framework": framework.name, "seed": 3, "step": 25, "precision": "float32"}
+    assert result["device"] == ("gpu" if framework.do(jobs.finds_gpu) else "cpu")
     assert expected.items() <= result.items()
     assert result["parameters"] == 3_274_634
     assert {"python", "numpy"} < result["versions"].keys()
@@ -141,7 +142,7 @@ def test_config_toml_is_what_it_was_trained_with(train):
 
 
 def test_progress_is_for_terminals(small_data, tmp_path, framework):
-    command = [sys.executable, main.HERE / "main.py", "--train", "--train_num", "12", "--batch_size", "20"]
+    command = [sys.executable, PROJECT / "main.py", "--train", "--train_num", "12", "--batch_size", "20"]
     command += ["--framework", framework.name, "--data_dir", small_data, "--log_dir", tmp_path]
     output, terminal = os.openpty()
     termios.tcsetwinsize(terminal, (24, 120))
@@ -161,10 +162,25 @@ def test_only_the_chosen_framework_is_imported_and_none_makes_noise(framework, s
     code = "import sys, main; main.main(sys.argv[1:]); print(*sys.modules, file=open('modules', 'w'))"
     command = [sys.executable, "-c", code, "--train", "--train_num", "12", "--batch_size", "20"]
     command += ["--framework", framework.name, "--data_dir", small_data, "--log_dir", "logs"]
-    environment = {**os.environ, "PYTHONPATH": str(main.HERE)}
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert len(done.stdout.splitlines()) == 1
     imported = {"tensorflow", "torch", "keras", "jax"} & set((tmp_path / "modules").read_text().split())
     mine = {"tensorflow": {"tensorflow"}, "pytorch": {"torch"}, "keras": {"keras", "tensorflow"}}
     assert imported - {"keras"} <= mine.get(framework.name, {framework.name})
+
+
+def test_a_second_run_in_the_same_folder_is_refused_and_names_the_first(framework, train, small_data, tmp_path):
+    _, _, folder = train(3)
+    run = Run(tmp_path / "logs", "lenet", framework.name, 0)
+    lock, _ = run.take(continued=True)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with lock:
+        for flags in ((), ("--load",)):
+            where = ("--log_dir", tmp_path / "logs", "--data_dir", small_data, "--batch_size", 20)
+            code, out, err = framework.run("--train", "--train_num", 3, *where, *flags)
+            assert (code, out, err.count("\n")) == (2, "", 1)
+            assert f"process {os.getpid()} trains in {folder}" in err
+        assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    train(3, "--load")

@@ -1,0 +1,167 @@
+"""The report's pictures, drawn by matplotlib, each for a light and for a dark page."""
+
+import io
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from cycler import cycler
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from lenet.architecture import CLASSES, IMAGE_SIZE, Architecture
+
+# Text, page, grid; then one hue a framework, from Okabe and Ito's palette for colour-blind readers.
+THEMES = {
+    "light": ("#1f2328", "#ffffff", "#d0d7de", ["#0072b2", "#d55e00", "#009e73", "#cc79a7"]),
+    "dark": ("#e6edf3", "#0d1117", "#30363d", ["#56b4e9", "#e69f00", "#2ecc9b", "#cc79a7"]),
+}
+SMOOTHING_STEPS = 20
+
+Curve = tuple[list[int], list[float]]  # steps, values
+
+
+def render(size: tuple[float, float], draw: Callable[..., None], *arguments: Any) -> dict[str, bytes]:
+    """Theme -> PNG of what `draw(figure, *arguments)` draws; the size in inches."""
+    pictures = {}
+    for theme, (ink, page, grid, hues) in THEMES.items():
+        style: dict[Any, Any] = {"grid.color": grid, "legend.edgecolor": grid, "axes.prop_cycle": cycler(color=hues)}
+        style |= dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color", "axes.edgecolor"), ink)
+        style |= dict.fromkeys(("figure.facecolor", "axes.facecolor", "legend.facecolor"), page)
+        style |= dict.fromkeys(("axes.spines.top", "axes.spines.right"), False)
+        with matplotlib.rc_context(style):
+            figure = Figure(size, dpi=160, layout="constrained")
+            draw(figure, *arguments)
+            file = io.BytesIO()
+            figure.savefig(file, format="png")
+            pictures[theme] = file.getvalue()
+    return pictures
+
+
+def curves(figure: Figure, by_framework: dict[str, dict[str, dict[str, Curve]]], tag: str) -> None:
+    """Framework -> train and test -> tag -> curve. Train solid, test dashed; raw values faint, smoothed ones strong.
+
+    The frameworks agree, so their lines lie upon each other: each next one is drawn narrower.
+    """
+    axes = figure.subplots()
+    for i, (framework, parts) in enumerate(by_framework.items()):
+        width = 1.2 + 1.8 * (len(by_framework) - 1 - i)
+        for part, line in (("train", "-"), ("test", (0, (3, 1.5)))):
+            steps, values = parts[part][tag]
+            axes.plot(steps, values, color=f"C{i}", alpha=0.15, linewidth=0.7)
+            axes.plot(steps, _smooth(steps, values), color=f"C{i}", linestyle=line, linewidth=width)
+            axes.plot([], [], color=f"C{i}", linestyle=line, label=f"{framework}, {part}")
+    # The first few cross-entropies, often above 5, would leave no height for the others.
+    values = [value for parts in by_framework.values() for value in parts["train"][tag][1]]
+    highest = 1.02 if tag == "accuracy" else float(np.quantile(values, 0.97))
+    axes.set(xlabel="step", ylabel=tag.replace("_", "-"), ylim=(0, highest))
+    axes.grid()
+    axes.legend(ncols=2, fontsize=8)
+
+
+def _smooth(steps: Sequence[int], values: Sequence[float]) -> list[float]:
+    """A mean of what was before, each value's weight falling by e in 20 steps."""
+    smoothed, total, weight, last = [], 0.0, 0.0, 0
+    for step, value in zip(steps, values, strict=True):
+        decay = math.exp((last - step) / SMOOTHING_STEPS)
+        total, weight, last = total * decay + value, weight * decay + 1, step
+        smoothed.append(total / weight)
+    return smoothed
+
+
+def overview(figure: Figure, accuracies: dict[str, dict[str, list[float]]], reported: dict[str, float]) -> None:
+    """Config -> framework -> each seed's test accuracy, in %; beside their means what the report measured."""
+    axes = figure.subplots()
+    frameworks = list(dict.fromkeys(name for by_framework in accuracies.values() for name in by_framework))
+    for i, framework in enumerate(frameworks):
+        rows = [row for row, by_framework in enumerate(accuracies.values()) if framework in by_framework]
+        values = [by_framework[framework] for by_framework in accuracies.values() if framework in by_framework]
+        axes.errorbar(
+            [float(np.mean(seeds)) for seeds in values],
+            [row + 0.18 * (i - (len(frameworks) - 1) / 2) for row in rows],
+            xerr=[float(np.std(seeds, ddof=1)) if len(seeds) > 1 else 0.0 for seeds in values],
+            fmt="o",
+            markersize=5,
+            capsize=3,
+            color=f"C{i}",
+            label=framework,
+        )
+    known = [config for config in accuracies if config in reported]
+    rows = [list(accuracies).index(config) for config in known]
+    ink = matplotlib.rcParams["text.color"]
+    axes.plot([reported[config] for config in known], rows, "x", color=ink, markersize=8, label="the 2017 report")
+    axes.set(xlabel="test accuracy, % (mean and standard deviation over the seeds)", yticks=range(len(accuracies)))
+    axes.set_yticklabels(accuracies)
+    axes.invert_yaxis()
+    axes.grid()
+    axes.legend(fontsize=8)
+
+
+def architecture(figure: Figure, config: Architecture) -> None:
+    """Boxes from the image to the output: as high as the image, as wide as its channels (logarithms)."""
+    axes = figure.subplots()
+    shapes: list[tuple[str, tuple[int, ...]]] = [("image", (IMAGE_SIZE, IMAGE_SIZE, 1))]
+    for layer in config.layers:
+        if conv := layer.conv:
+            size = math.isqrt(layer.positions)
+            shapes.append((f"{layer.name}\n{conv.kernel}x{conv.kernel} {conv.padding}", (size, size, conv.filters)))
+            pool = f"{conv.pool}-pool\n{conv.pool_window}x{conv.pool_window}, stride {conv.pool_stride}"
+            shapes.append((pool, layer.output))
+        else:
+            shapes.append((layer.name, layer.output))
+    x = right = 0.0
+    for i, (label, shape) in enumerate(shapes):
+        dense = len(shape) == 1
+        height = math.log2(shape[0]) / 4 if dense else math.log2(shape[0] + 1) / 2.2
+        width = 0.22 if dense else 0.15 + math.log2(shape[-1] + 1) / 8
+        left = x + (1.5 - width) / 2
+        color = "none" if i == 0 else "C2" if dense else "C1" if "pool" in label else "C0"
+        axes.add_patch(Rectangle((left, -height / 2), width, height, facecolor=color, edgecolor="gray"))
+        axes.text(x + 0.75, 1.45, label, ha="center", va="bottom", fontsize=9)
+        axes.text(x + 0.75, -1.45, "x".join(map(str, shape)), ha="center", va="top", fontsize=9)
+        if i:
+            axes.annotate("", (left - 0.05, 0), (right + 0.05, 0), arrowprops={"arrowstyle": "->", "color": "gray"})
+        right = left + width
+        x += 1.5
+    axes.set(xlim=(0, x), ylim=(-1.9, 2.2))
+    axes.axis("off")
+
+
+def kernels(figure: Figure, kernel: np.ndarray) -> None:
+    """The first layer's kernels [height, width, 1, filters]: blue below zero, red above."""
+    filters = kernel.shape[-1]
+    columns = min(8, filters)
+    grid = figure.subplots(math.ceil(filters / columns), columns, squeeze=False)
+    limit = np.abs(kernel).max()
+    for i, axes in enumerate(grid.flat):
+        axes.axis("off")
+        if i < filters:
+            axes.imshow(kernel[:, :, 0, i], cmap="RdBu_r", vmin=-limit, vmax=limit)
+
+
+def confusion(figure: Figure, labels: np.ndarray, said: np.ndarray) -> None:
+    """How often each digit was taken for each; what was right is counted but not coloured."""
+    counts = np.zeros((CLASSES, CLASSES), int)
+    np.add.at(counts, (labels, said), 1)
+    wrong = counts * (1 - np.eye(CLASSES, dtype=int))
+    axes = figure.subplots()
+    axes.imshow(wrong, cmap="Oranges", vmin=0, vmax=max(1, wrong.max()))
+    for (row, column), count in np.ndenumerate(counts):
+        if count:
+            axes.text(column, row, count, ha="center", va="center", fontsize=8, color="black")
+    axes.set(xlabel="said", ylabel="digit", xticks=range(CLASSES), yticks=range(CLASSES))
+
+
+def mistakes(figure: Figure, images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray) -> None:
+    """The 25 images that it was most surely wrong about: the digit, what was said, and how surely."""
+    said = probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(said != labels)
+    surest = wrong[np.argsort(-probabilities[wrong, said[wrong]], kind="stable")][:25]
+    for i, axes in enumerate(figure.subplots(5, 5).flat):
+        axes.axis("off")
+        if i < len(surest):
+            n = surest[i]
+            axes.imshow(images[n], cmap="gray")
+            axes.set_title(f"{labels[n]}, said {said[n]}\n{100 * probabilities[n, said[n]]:.1f} %", fontsize=9)

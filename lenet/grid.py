@@ -1,0 +1,93 @@
+"""Many runs, each in a process of its own, several at once, and none of them trained twice."""
+
+import fcntl
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from lenet import UserError
+from lenet.architecture import Architecture
+from lenet.checkpoint import Checkpoint
+from lenet.run import Run
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a run shall be."""
+
+    run: Run
+    architecture: Architecture
+    precision: str
+    training_sha256: dict[str, str]
+    steps: int
+
+    def steps_done(self) -> int:
+        """How many of its steps the run has behind it; all of them only when its result is written, too."""
+        try:
+            found = Checkpoint.load(self.run.checkpoint)
+            if found.state.step == self.steps and json.loads(self.run.result.read_text())["step"] != self.steps:
+                return 0
+        except (UserError, OSError, ValueError):
+            return 0
+        same = (
+            found.architecture == self.architecture
+            and found.precision == self.precision
+            and found.training_sha256 == self.training_sha256
+            and found.seed == self.run.seed
+        )
+        return found.state.step if same and found.state.step <= self.steps else 0
+
+
+def train(tasks: Sequence[Task], command: Sequence[str], jobs: int, folder: Path) -> dict[Run, str]:
+    """Train what the runs lack, `jobs` at once; returns what those that failed said last.
+
+    `command` is main.py with the flags that all runs share. Their processes hold on to the lock in `folder`, so that
+    when this one is killed the next waits for what they have begun.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("w")
+    except OSError as error:
+        raise UserError(f"cannot write to the log folder: {error}; choose another with --log_dir") from None
+    children: set[subprocess.Popen[str]] = set()
+
+    def bring(task: Task) -> str:
+        done = task.steps_done()
+        words = [*command, "--train", f"--train_num={task.steps - done}", f"--config={task.run.config}"]
+        words += [f"--framework={task.run.framework}", f"--seed={task.run.seed}", *(["--load"] if done else [])]
+        with subprocess.Popen(
+            words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, pass_fds=[lock.fileno()]
+        ) as child:
+            children.add(child)
+            said, _ = child.communicate()
+            children.remove(child)
+        return (said.splitlines() or [f"exit code {child.returncode}"])[-1] if child.returncode else ""
+
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"waiting for what an earlier report is still training in {folder.parent}", file=sys.stderr)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        missing = [task for task in tasks if task.steps_done() < task.steps]
+        bar = tqdm(total=len(tasks), initial=len(tasks) - len(missing), unit="run", disable=None)
+        with ThreadPoolExecutor(jobs) as pool, bar:
+            futures = {pool.submit(bring, task): task.run for task in missing}
+            errors = {}
+            try:
+                for future in as_completed(futures):
+                    if said := future.result():
+                        errors[futures[future]] = said
+                    bar.update()
+            except BaseException:  # an interrupt: what waits is dropped, what runs is told
+                pool.shutdown(wait=False, cancel_futures=True)
+                for child in list(children):
+                    child.terminate()
+                raise
+    return errors

@@ -1,0 +1,144 @@
+"""--report: many runs, none trained twice, and what is written of them."""
+
+import json
+import os
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import time
+
+import jobs
+import pytest
+from conftest import PROJECT
+
+from lenet import figures
+
+
+@pytest.fixture
+def report(small_data, tmp_path):
+    """Start --report on the small data; returns its process."""
+
+    def start(*flags, **environment):
+        command = [sys.executable, PROJECT / "main.py", "--report", "--train_num", "12", "--batch_size", "20"]
+        command += ["--data_dir", small_data, "--log_dir", tmp_path, *flags]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen([str(word) for word in command], env={**os.environ, **environment}, **pipes)
+
+    return start
+
+
+def test_a_killed_report_goes_on_and_trains_nothing_twice(report, reader, tmp_path):
+    flags = ("--config", "lenet5", "--framework", "pytorch", "--seeds", 3)
+    runs = tmp_path / "lenet5/pytorch"
+    killed = report(*flags)
+    while not (runs / "seed-0/result.json").exists():
+        assert killed.poll() is None
+        time.sleep(0.05)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    first = (runs / "seed-0/result.json").stat().st_mtime_ns
+
+    out, err = report(*flags).communicate()
+    assert err == f"waiting for what an earlier report is still training in {tmp_path}\n"
+    assert out == f"{tmp_path / 'report/report.html'}\n"
+    # What the killed report had begun went on by itself and was waited for: no run was begun again.
+    assert sorted(path.name for path in runs.glob("seed-*")) == ["seed-0", "seed-1", "seed-2"]
+    assert (runs / "seed-0/result.json").stat().st_mtime_ns == first
+    for seed in range(3):
+        assert [step for step, _ in reader.do(jobs.read_curve, runs / f"seed-{seed}/train")["accuracy"]] == list(
+            range(1, 13)
+        )
+
+    before = {path: path.stat().st_mtime_ns for path in runs.rglob("*") if path.name != "lock"}
+    assert report(*flags).wait() == 0
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_another_setting_is_trained_anew_and_the_old_run_kept(report, tmp_path):
+    flags = ("--config", "lenet5", "--framework", "pytorch", "--seeds", 1)
+    report(*flags).communicate()
+    report(*flags, "--learning_rate", "0.01").communicate()
+    runs = tmp_path / "lenet5/pytorch"
+    assert "learning_rate = 0.01" in (runs / "seed-0/config.toml").read_text()
+    assert "learning_rate = 0.0001" in (runs / "seed-0.1/config.toml").read_text()
+
+
+def test_a_run_that_is_not_long_enough_is_continued(report, tmp_path):
+    flags = ("--config", "lenet5", "--framework", "pytorch", "--seeds", 1)
+    report(*flags).communicate()
+    report(*flags, "--train_num", 20).communicate()
+    assert [path.name for path in (tmp_path / "lenet5/pytorch").glob("seed-*")] == ["seed-0"]
+    assert json.loads((tmp_path / "lenet5/pytorch/seed-0/result.json").read_text())["step"] == 20
+
+
+def test_a_run_that_fails_is_named_and_the_others_go_on(report, tmp_path):
+    # Keras on PyTorch refuses float64, PyTorch itself does not.
+    flags = ("--config", "lenet5", "--framework", "keras", "--framework", "pytorch", "--seeds", 1)
+    process = report(*flags, "--precision", "float64", KERAS_BACKEND="torch")
+    out, err = process.communicate()
+    assert process.returncode == 1
+    assert err.startswith("main.py: notice: lenet5 keras seed 0 failed: main.py: Keras on torch rounds float64 to")
+    assert err.count("\n") == 1
+    assert out == f"{tmp_path / 'report/report.html'}\n"
+    assert not (tmp_path / "lenet5/keras").exists()
+
+
+def test_the_report_says_what_the_runs_came_to(report, tmp_path):
+    flags = ("--config", "lenet5", "--config", "change_fc_size", "--framework", "pytorch", "--seeds", 2)
+    _, err = report(*flags).communicate()
+    assert err == ""
+    text, page = ((tmp_path / f"report/report.{kind}").read_text() for kind in ("md", "html"))
+    parameters = {"lenet5": "61,706", "change_fc_size": "454,922"}
+    for config in parameters:
+        results = [json.loads((tmp_path / f"{config}/pytorch/seed-{i}/result.json").read_text()) for i in range(2)]
+        accuracies = [100 * result["test_accuracy"] for result in results]
+        (row,) = (line for line in text.splitlines() if line.startswith(f"| {config} |"))
+        assert f"{statistics.mean(accuracies):.2f} ± {statistics.stdev(accuracies):.2f} %" in row
+        assert f"{statistics.mean(result['images_per_second'] for result in results):,.0f} images/s" in row
+        assert f"| {parameters[config]} |" in row
+    assert "| The dense layer 128 in place of 1024. |" in text
+    assert "| 95.84 % |" in text
+    # The page needs no other file, and says the same.
+    assert set(re.findall(r'(?:src|srcset|href)="(.{5})', page)) == {"data:"}
+    cells = {cell.strip() for cell in re.findall(r"<td>(.*?)</td>", page)}
+    assert cells >= {
+        cell.strip() for line in text.splitlines() if line.startswith("| lenet5") for cell in line.split("|")[1:-1]
+    }
+    names = set(re.findall(r'(?:src|srcset)="([^"]+)"', text))
+    assert names == {path.name for path in (tmp_path / "report").glob("*.png")}
+    kinds = ("architecture", "accuracy", "cross_entropy", "kernels", "confusion", "mistakes")
+    pictures = ["overview", *(f"{config}-{kind}" for config in parameters for kind in kinds)]
+    assert names == {f"{picture}-{theme}.png" for picture in pictures for theme in ("light", "dark")}
+    for name in names:
+        assert (tmp_path / "report" / name).read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [
+        (["--report"], "--report needs --train_num N"),
+        (["--report", "--train_num", "5", "--train"], "--report trains and tests by itself"),
+        (["--report", "--train_num", "5", "--load"], "--report trains and tests by itself"),
+        (["--report", "--train_num", "5", "--seed", "1"], "--report trains and tests by itself"),
+        (["--train", "--train_num", "5", "--seeds", "2"], "--seeds and --jobs go with --report"),
+        (
+            ["--train", "--train_num", "5", "--config", "lenet", "--config", "lenet5"],
+            "several --config or --framework go",
+        ),
+        (["--report", "--train_num", "5", "--seeds", "0"], "'0' is not a whole number above 0"),
+        (["--report", "--train_num", "5", "--config", "lenet-5"], "did you mean lenet5?"),
+    ],
+)
+def test_flags_that_do_not_go_together_are_refused(flags, complaint, tmp_path):
+    code, out, err = jobs.command_line([*flags, "--log_dir", str(tmp_path / "logs")])
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert complaint in err
+    assert not (tmp_path / "logs").exists()
+
+
+def test_smoothing_is_a_mean_of_what_was_before():
+    assert figures._smooth([1, 2, 3], [5.0, 5.0, 5.0]) == pytest.approx([5, 5, 5])
+    # exp(-1 / 20) = 0.9512294245
+    assert figures._smooth([1, 2], [1.0, 2.0])[1] == pytest.approx((0.9512294245 + 2) / (0.9512294245 + 1))
