@@ -94,7 +94,7 @@ def overview(figure: Figure, accuracies: dict[str, dict[str, list[float]]], repo
     axes.plot([reported[config] for config in known], rows, "x", color=ink, markersize=8, label="the 2017 report")
     axes.set(xlabel="test accuracy, % (mean and standard deviation over the seeds)", yticks=range(len(accuracies)))
     axes.set_yticklabels(accuracies)
-    axes.invert_yaxis()
+    axes.set_ylim(len(accuracies) - 0.4, -0.6)  # the first on top
     axes.grid()
     axes.legend(fontsize=8)
 

@@ -15,11 +15,13 @@ h2 { margin-top: 2.5rem; border-bottom: 1px solid var(--line); }
 img { max-width: 100%; height: auto; }
 .scroll { overflow-x: auto; }
 .wide img { max-width: none; }
-.pictures { display: flex; flex-wrap: wrap; gap: 1rem; align-items: start; }
+.pictures { margin: 1rem 0; display: flex; flex-wrap: wrap; gap: 1rem; align-items: start; }
 table { border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums; }
 th, td { padding: .4rem .7rem; border: 1px solid var(--line); text-align: left; vertical-align: top; }
 th { background: var(--shade); }
 td:first-child { font-weight: 600; }
+td:nth-child(2) { min-width: 12rem; }
+td:nth-child(n + 3) { white-space: nowrap; }
 pre, code { background: var(--shade); white-space: pre-wrap; }
 """
 
