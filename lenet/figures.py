@@ -32,7 +32,7 @@ def render(size: tuple[float, float], draw: Callable[..., None], *arguments: Any
         style |= dict.fromkeys(("figure.facecolor", "axes.facecolor", "legend.facecolor"), page)
         style |= dict.fromkeys(("axes.spines.top", "axes.spines.right"), False)
         with matplotlib.rc_context(style):
-            figure = Figure(size, dpi=160, layout="constrained")
+            figure = Figure(size, dpi=130, layout="constrained")
             draw(figure, *arguments)
             file = io.BytesIO()
             figure.savefig(file, format="png")
@@ -50,8 +50,8 @@ def curves(figure: Figure, by_framework: dict[str, dict[str, dict[str, Curve]]],
         width = 1.2 + 1.8 * (len(by_framework) - 1 - i)
         for part, line in (("train", "-"), ("test", (0, (3, 1.5)))):
             steps, values = parts[part][tag]
-            axes.plot(steps, values, color=f"C{i}", alpha=0.15, linewidth=0.7)
-            axes.plot(steps, _smooth(steps, values), color=f"C{i}", linestyle=line, linewidth=width)
+            axes.plot(steps, values, color=f"C{i}", alpha=0.15, linewidth=0.7, zorder=2)
+            axes.plot(steps, _smooth(steps, values), color=f"C{i}", linestyle=line, linewidth=width, zorder=3)
             axes.plot([], [], color=f"C{i}", linestyle=line, label=f"{framework}, {part}")
     # The first few cross-entropies, often above 5, would leave no height for the others.
     values = [value for parts in by_framework.values() for value in parts["train"][tag][1]]
