@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from lenet.dataset import Dataset
 
 FRAMEWORKS = sorted(path.stem for path in (Path(__file__).parent / "backends").glob("[!_]*.py"))
-PRECISIONS = ["float32", "float64", "bfloat16"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,6 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return report(flags) if flags.report else run(flags)
     except UserError as error:
         print(f"main.py: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:  # another Python than the one that has the requirements
+        print(f"main.py: {error}; use .venv/bin/python, or pip install -r requirements.txt", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("main.py: interrupted", file=sys.stderr)
@@ -45,9 +47,8 @@ def run(flags: argparse.Namespace) -> int:
 
     data = dataset.load(flags.data_dir or dataset.EMBEDDED)
     source, start = starting_point(flags, data)
-    batch_size, count = start.architecture.batch_size, len(data.train.images)
-    if flags.train and batch_size > count:
-        raise UserError(f"batch size {batch_size}: there are {count} training images")
+    if flags.train and start.architecture.batch_size > (count := len(data.train.images)):
+        raise UserError(f"batch size {start.architecture.batch_size}: there are {count} training images")
     trainer = Trainer(build_backend(flags, flags.framework, start), data, start)
     place = Run(flags.log_dir, flags.config, flags.framework, start.seed)
     if flags.train:
@@ -171,11 +172,10 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     flag("--jobs", type=number(int), metavar="N", help="runs at once, for --report (default: one per two cores)")
     flag("--batch_size", type=number(int), metavar="N", help="(default: the checkpoint's, or the config's)")
     flag("--learning_rate", type=number(float), metavar="X", help="(default: the checkpoint's, or the config's)")
-    flag("--precision", **one_of(PRECISIONS), help="(default: the checkpoint's, or float32)")
+    flag("--precision", **one_of(["float32", "float64", "bfloat16"]), help="(default: the checkpoint's, or float32)")
     flag("--device", **one_of(["auto", "cpu", "gpu"]), default="auto", help="(default: auto, a GPU where there is one)")
     flag("--threads", type=number(int), metavar="N", help="to compute with (default: as many as physical cores)")
     flags = parser.parse_args(argv)
-
     if not (flags.train or flags.test or flags.report):
         parser.error("nothing to do: add --train --train_num N, or --test, or --report --train_num N")
     if flags.report and (flags.train or flags.test or flags.load is not None or flags.seed is not None):

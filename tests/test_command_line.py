@@ -124,6 +124,14 @@ def test_a_framework_that_is_not_installed_is_named_with_what_to_install(tmp_pat
     assert files(tmp_path) == {}
 
 
+def test_a_python_without_the_requirements_is_told_what_to_do(tmp_path):
+    absent = "import sys; sys.modules.update(dict.fromkeys(['tqdm'])); import main; sys.exit(main.main(sys.argv[1:]))"
+    done = python(absent, "--train", "--train_num", "1", "--log_dir", str(tmp_path / "logs"))
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "pip install -r requirements.txt" in done.stderr
+    assert files(tmp_path) == {}
+
+
 def test_a_gpu_that_is_not_there_is_refused(framework, small_data, tmp_path):
     if framework.do(jobs.finds_gpu):
         pytest.skip("there is a GPU")
