@@ -57,8 +57,7 @@ def train(tasks: Sequence[Task], command: Sequence[str], jobs: int, folder: Path
         raise UserError(f"cannot write to the log folder: {error}; choose another with --log_dir") from None
     children: set[subprocess.Popen[str]] = set()
 
-    def bring(task: Task) -> str:
-        done = task.steps_done()
+    def bring(task: Task, done: int) -> str:
         words = [*command, "--train", f"--train_num={task.steps - done}", f"--config={task.run.config}"]
         words += [f"--framework={task.run.framework}", f"--seed={task.run.seed}", *(["--load"] if done else [])]
         with subprocess.Popen(
@@ -75,10 +74,10 @@ def train(tasks: Sequence[Task], command: Sequence[str], jobs: int, folder: Path
         except BlockingIOError:
             print(f"waiting for what an earlier report is still training in {folder.parent}", file=sys.stderr)
             fcntl.flock(lock, fcntl.LOCK_EX)
-        missing = [task for task in tasks if task.steps_done() < task.steps]
+        missing = [(task, done) for task in tasks if (done := task.steps_done()) < task.steps]
         bar = tqdm(total=len(tasks), initial=len(tasks) - len(missing), unit="run", disable=None)
         with ThreadPoolExecutor(jobs) as pool, bar:
-            futures = {pool.submit(bring, task): task.run for task in missing}
+            futures = {pool.submit(bring, task, done): task.run for task, done in missing}
             errors = {}
             try:
                 for future in as_completed(futures):
