@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lenet import UserError
-from lenet.architecture import CONFIGS, load
-from lenet.flags import Parser, number, one_of, physical_cores
+from lenet import UserError, notice
+from lenet.architecture import CONFIGS, PRECISIONS, load
+from lenet.flags import Parser, lacks_bfloat16, number, one_of, physical_cores
 
 # What needs NumPy is imported where it is used, so that --help and a mistyped flag are answered at once.
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return report(flags) if flags.report else run(flags)
     except UserError as error:
         print(f"main.py: {error}", file=sys.stderr)
-        return 2
+        return error.exit_code
     except ModuleNotFoundError as error:  # another Python than the one that has the requirements
         print(f"main.py: {error}; use .venv/bin/python, or pip install -r requirements.txt", file=sys.stderr)
         return 2
@@ -42,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(flags: argparse.Namespace) -> int:
     """Flags -> Trainer -> the result line."""
     from lenet import dataset
+    from lenet.checkpoint import Checkpoint
     from lenet.run import Run
     from lenet.trainer import Trainer
 
@@ -51,18 +52,21 @@ def run(flags: argparse.Namespace) -> int:
         raise UserError(f"batch size {start.architecture.batch_size}: there are {count} training images")
     trainer = Trainer(build_backend(flags, flags.framework, start), data, start)
     place = Run(flags.log_dir, flags.config, flags.framework, start.seed)
-    if flags.train:
-        lock, aside = place.take(continued=source is not None and source.resolve() == place.checkpoint.resolve())
+    if not flags.train:
+        result, where = trainer.test(place), source
+    else:
+        continued = source is not None and source.resolve() == place.checkpoint.resolve()
+        lock, aside = place.take(continued)
         with lock:
+            if continued and Checkpoint.load(place.checkpoint).state.step != start.state.step:
+                raise UserError(f"another process has just trained in {place.folder}; start this one again")
             if aside:
                 notice(f"the run that lay in {place.folder} lies in {aside} now")
-            result = trainer.train(flags.train_num, place)
-    else:
-        result = trainer.test(place)
+            result, where = trainer.train(flags.train_num, place, flags.save_every), place.folder
     print(
         f"{flags.config} {flags.framework} seed {start.seed} step {result['step']}: "
         f"test accuracy {100 * result['test_accuracy']:.2f} %, cross-entropy {result['test_cross_entropy']:.4f}, "
-        f"{result['images_per_second']:,.0f} images/s, {place.folder if flags.train else source}"
+        f"{result['images_per_second']:,.0f} images/s, {where}"
     )
     return 0
 
@@ -89,7 +93,7 @@ def report(flags: argparse.Namespace) -> int:
     ]
     jobs = flags.jobs or max(1, physical_cores() // 2)
     threads = flags.threads or max(1, physical_cores() // jobs)
-    shared = given(flags, "log_dir", "data_dir", "batch_size", "learning_rate", "precision", "device")
+    shared = given(flags, "log_dir", "data_dir", "batch_size", "learning_rate", "precision", "device", "save_every")
     command = [sys.executable, __file__, f"--threads={threads}"]
     command += [f"--{name}={value}" for name, value in shared.items()]
     errors = grid.train(tasks, command, jobs, folder := flags.log_dir / "report")
@@ -132,17 +136,15 @@ def build_backend(flags: argparse.Namespace, framework: str, start: "Checkpoint"
     import backends
 
     threads = flags.threads or physical_cores()
-    return backends.load(framework)(start.architecture, start.precision, flags.device, threads)
+    backend = backends.load(framework)(start.architecture, start.precision, flags.device, threads)
+    if start.precision == "bfloat16" and backend.device == "cpu" and lacks_bfloat16():
+        notice("this processor has no arithmetic for bfloat16, which will be slower than float32")
+    return backend
 
 
 def given(flags: argparse.Namespace, *names: str) -> dict[str, Any]:
     """Those of the flags that were given."""
     return {name: vars(flags)[name] for name in names if vars(flags)[name] is not None}
-
-
-def notice(text: str) -> None:
-    """Say what the user should know, apart from the result."""
-    print(f"main.py: notice: {text}", file=sys.stderr)
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -152,17 +154,12 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     flag("-t", "--train", action="store_true", help="train for --train_num steps, test, and save")
     flag("-e", "--test", action="store_true", help="test the checkpoint that --load names, or else this run's own")
     flag("--report", action="store_true", help="train every config in every framework, and compare them in a report")
-    flag(
-        *("-l", "--load"),
-        nargs="?",
-        const=False,
-        type=Path,
-        metavar="CHECKPOINT",
-        help="continue a checkpoint (a file or a run's folder, whichever framework wrote it); without a value, the run "
-        "of this config, framework and seed in the log folder (default: begin anew)",
-    )
+    own = "without a value, the run of this config, framework and seed in the log folder (default: begin anew)"
+    load_help = f"continue a checkpoint (a file or a run's folder, whichever framework wrote it); {own}"
+    flag("-l", "--load", nargs="?", const=False, type=Path, metavar="CHECKPOINT", help=load_help)
     flag("--train_num", type=number(int), metavar="N", help="steps to make, a mini-batch each; with --load, to add")
     several = "with --report several may be given, by default it takes all"
+    flag("--save_every", type=number(int), default=500, metavar="N", help="steps (default: 500); also at the end")
     flag("--framework", **one_of(FRAMEWORKS), action="append", help=f"(default: pytorch); {several}")
     flag("--config", **one_of(list(CONFIGS)), action="append", help=f"a file in configs/ (default: lenet); {several}")
     flag("--log_dir", type=Path, default="logs", metavar="FOLDER", help="where the runs lie (default: logs)")
@@ -172,7 +169,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     flag("--jobs", type=number(int), metavar="N", help="runs at once, for --report (default: one per two cores)")
     flag("--batch_size", type=number(int), metavar="N", help="(default: the checkpoint's, or the config's)")
     flag("--learning_rate", type=number(float), metavar="X", help="(default: the checkpoint's, or the config's)")
-    flag("--precision", **one_of(["float32", "float64", "bfloat16"]), help="(default: the checkpoint's, or float32)")
+    flag("--precision", **one_of(PRECISIONS), help="(default: the checkpoint's, or float32)")
     flag("--device", **one_of(["auto", "cpu", "gpu"]), default="auto", help="(default: auto, a GPU where there is one)")
     flag("--threads", type=number(int), metavar="N", help="to compute with (default: as many as physical cores)")
     flags = parser.parse_args(argv)

@@ -22,6 +22,7 @@ CHOICES = {
 }
 # Adam as in Kingma & Ba (2015), with the epsilon-hat of the end of their section 2.
 BETA1, BETA2, EPSILON_HAT = 0.9, 0.999, 1e-8
+PRECISIONS = ("float32", "float64", "bfloat16")
 MAXIMUM_PARAMETERS = 100_000_000  # more is a slip of the pen, and would ask for gigabytes
 
 
@@ -82,6 +83,8 @@ class Architecture:
                 raise ValueError(f"{key}: must be one of {', '.join(choices)}, not '{value}'")
             if not choices and not 0 < value < math.inf:
                 raise ValueError(f"{key}: must be positive and finite, not {value}")
+            if key.endswith(("kernel", "pool_window", "pool_stride")) and value > IMAGE_SIZE:
+                raise ValueError(f"{key}: must be at most {IMAGE_SIZE}, the size of an image, not {value}")
         if not self.conv:
             raise ValueError("conv: at least one convolution is needed")
         if self.parameters > MAXIMUM_PARAMETERS:
@@ -163,7 +166,7 @@ def from_toml(text: str, source: str) -> Architecture:
     """Return the Architecture that a config says; UserError names `source` and the key that is wrong."""
     try:
         architecture: Architecture = _read(Architecture, tomllib.loads(text), "")
-    except ValueError as error:  # TOMLDecodeError is one
+    except (ValueError, OverflowError, RecursionError) as error:  # TOMLDecodeError is a ValueError
         raise UserError(f"{source}: {error}") from None
     return architecture
 

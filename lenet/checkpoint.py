@@ -2,21 +2,22 @@
 
 import hashlib
 import json
-import os
+import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import safetensors.numpy
 from safetensors import SafetensorError, safe_open
 
 from lenet import UserError
-from lenet.architecture import Architecture, from_toml
+from lenet.architecture import PRECISIONS, Architecture, from_toml
 from lenet.backend import TrainingState, storage_dtype
+from lenet.files import write_atomically
 from lenet.initialization import initial_parameters
 
 FORMAT = "lenet-1"
+MAXIMUM_STEP = 2**53  # float64 counts no further
 PREFIXES = ("", "first_moment/", "second_moment/")  # of the arrays' names, in the order of TrainingState.arrays
 
 
@@ -40,12 +41,14 @@ class Checkpoint:
             name: array.astype(storage_dtype(precision))
             for name, array in initial_parameters(seed, architecture).items()
         }
-        zeros = {name: np.zeros_like(array) for name, array in parameters.items()}
+        zeros = {name: np.zeros(array.shape, array.dtype) for name, array in parameters.items()}
         return cls(TrainingState(0, parameters, zeros, zeros), architecture, seed, precision, training_sha256)
 
     def save(self, path: Path) -> None:
-        """Write the file so that a crash at any moment leaves the old one or the new one, whole."""
-        # safetensors writes the memory as it lies, so a transposed array must be laid out first.
+        """Write the file so that a crash at any moment leaves the old one or the new one, whole.
+
+        UserError when it cannot be written, or holds a number that is not finite: the old file stays.
+        """
         arrays = {
             prefix + name: np.ascontiguousarray(array)
             for prefix, group in zip(PREFIXES, self.state.arrays, strict=True)
@@ -60,8 +63,10 @@ class Checkpoint:
             "training_sha256": json.dumps(self.training_sha256),
             "written_by": json.dumps(self.written_by),
         }
+        if name := _not_finite(arrays):
+            raise UserError(f"{name} is not finite after step {self.state.step}, so it is not saved", exit_code=1)
         metadata["sha256"] = _sha256(arrays, metadata)
-        write_atomically(path, safetensors.numpy.save(arrays, metadata))
+        write_atomically(path, _header(arrays, metadata), *(array.data for array in arrays.values()))
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -74,21 +79,29 @@ class Checkpoint:
                 raise UserError(f"its format is not {FORMAT}")
             if metadata.pop("sha256", None) != _sha256(arrays, metadata):
                 raise UserError("damaged, its content is not what its SHA-256 says; use another copy")
+            if name := _not_finite(arrays):
+                raise UserError(f"{name} is not finite")
             architecture = from_toml(metadata["config"], "config")
-            groups = [{name: arrays[prefix + name] for name in architecture.shapes} for prefix in PREFIXES]
-            if any(group[name].shape != shape for group in groups for name, shape in architecture.shapes.items()):
+            precision, dtype = metadata["precision"], storage_dtype(metadata["precision"])
+            expected = {prefix + name: shape for prefix in PREFIXES for name, shape in architecture.shapes.items()}
+            if {name: array.shape for name, array in arrays.items()} != expected or any(
+                array.dtype != dtype for array in arrays.values()
+            ):
                 raise UserError("its arrays are not those of its config")
-            return cls(
-                state=TrainingState(int(metadata["step"]), *groups),
-                architecture=architecture,
-                seed=int(metadata["seed"]),
-                precision=metadata["precision"],
-                training_sha256=json.loads(metadata["training_sha256"]),
-                written_by=json.loads(metadata["written_by"]),
-            )
+            groups = [{name: arrays[prefix + name] for name in architecture.shapes} for prefix in PREFIXES]
+            step, seed = int(metadata["step"]), int(metadata["seed"])
+            training_sha256, written_by = json.loads(metadata["training_sha256"]), json.loads(metadata["written_by"])
+            if (
+                precision not in PRECISIONS
+                or not 0 <= step <= MAXIMUM_STEP
+                or seed < 0
+                or not all(isinstance(value, dict) for value in (training_sha256, written_by))
+            ):
+                raise UserError("its step, seed, precision or origin is none that a run can have")
+            return cls(TrainingState(step, *groups), architecture, seed, precision, training_sha256, written_by)
         except FileNotFoundError:
             raise UserError(f"there is no checkpoint {path}; train one first, or name another after --load") from None
-        except (OSError, SafetensorError, KeyError, ValueError, UserError) as error:
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError, UserError) as error:
             raise UserError(f"{path}: not a checkpoint, or not a whole one: {error}") from None
 
     def refuse_other(self, wanted: Architecture, path: Path) -> None:
@@ -102,19 +115,22 @@ class Checkpoint:
                 )
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace `path` so that a crash at any moment leaves the old content or the new, whole."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # makes the renaming itself durable
-    finally:
-        os.close(folder)
+def _header(arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> bytes:
+    """What a safetensors file has before the arrays' bytes; the library would hold the whole file twice in memory."""
+    header: dict[str, Any] = {"__metadata__": metadata}
+    end = 0
+    for name, array in arrays.items():
+        start, end = end, end + array.nbytes
+        dtype = {"float32": "F32", "float64": "F64"}[array.dtype.name]
+        header[name] = {"dtype": dtype, "shape": array.shape, "data_offsets": (start, end)}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)  # so that the arrays lie aligned
+    return struct.pack("<Q", len(text)) + text
+
+
+def _not_finite(arrays: dict[str, np.ndarray]) -> str | None:
+    """The name of the first array that holds an infinity or a NaN."""
+    return next((name for name, array in arrays.items() if not np.isfinite(array).all()), None)
 
 
 def _sha256(arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> str:

@@ -93,15 +93,18 @@ def _read_idx(folder: Path, name: str, item_shape: tuple[int, ...], sha256: dict
             shape = struct.unpack(f">{rank}I", header[4:])
             if shape[0] == 0 or shape[1:] != item_shape:
                 raise UserError(f"{path}: of shape {shape}; wanted is {('n', *item_shape)}, n at least 1")
-            data = _read_at_most(file, math.prod(shape) + 1)
+            size = math.prod(shape)
+            data = _read_at_most(file, size + 1)
     except FileNotFoundError:
         raise UserError(f"{folder}: there is no file {name} or {name}.gz") from None
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path}: cannot be read: {error}") from None
-    if len(data) != math.prod(shape):
-        relation = "more" if len(data) > math.prod(shape) else f"{len(data):,}"
-        raise UserError(f"{path}: its header says {math.prod(shape):,} bytes of data, the file has {relation}")
-    sha256[name] = hashlib.sha256(header + data).hexdigest()
+    if len(data) != size:
+        relation = "more" if len(data) > size else f"{len(data):,}"
+        raise UserError(f"{path}: its header says {size:,} bytes of data, the file has {relation}")
+    digest = hashlib.sha256(header)
+    digest.update(data)
+    sha256[name] = digest.hexdigest()
     if folder == EMBEDDED and sha256[name] != MNIST_SHA256[name]:
         raise UserError(f"{path}: damaged, its SHA-256 is not MNIST's; restore the file that came with the project")
     return np.frombuffer(data, np.uint8).reshape(shape)

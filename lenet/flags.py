@@ -1,4 +1,4 @@
-"""What argparse lacks: one-line errors, bounds, suggestions for what is nearly right; and the default of --threads."""
+"""What argparse lacks: one-line errors, bounds, suggestions for what is nearly right; and what the processor has."""
 
 import argparse
 import difflib
@@ -56,3 +56,13 @@ def physical_cores() -> int:
     cpus = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
     siblings = [Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list") for cpu in cpus]
     return len({path.read_text() if path.exists() else path for path in siblings})
+
+
+def lacks_bfloat16() -> bool:
+    """Whether the processor is known to have no instructions for bfloat16, and so computes slowly in it.
+
+    Linux tells what it has: avx512_bf16 or amx_bf16 (x86), bf16 (Arm); elsewhere nothing is known.
+    """
+    path = Path("/proc/cpuinfo")
+    words = path.read_text().split() if path.exists() else ["bf16"]
+    return not {"avx512_bf16", "amx_bf16", "bf16"} & set(words)

@@ -33,7 +33,7 @@ class Task:
             found = Checkpoint.load(self.run.checkpoint)
             if found.state.step == self.steps and json.loads(self.run.result.read_text())["step"] != self.steps:
                 return 0
-        except (UserError, OSError, ValueError):
+        except (UserError, OSError, ValueError, KeyError, TypeError):  # no result, or not a whole one
             return 0
         same = (
             found.architecture == self.architecture
@@ -61,7 +61,12 @@ def train(tasks: Sequence[Task], command: Sequence[str], jobs: int, folder: Path
         words = [*command, "--train", f"--train_num={task.steps - done}", f"--config={task.run.config}"]
         words += [f"--framework={task.run.framework}", f"--seed={task.run.seed}", *(["--load"] if done else [])]
         with subprocess.Popen(
-            words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, pass_fds=[lock.fileno()]
+            words,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            pass_fds=[lock.fileno()],
+            process_group=0,  # a terminal's Ctrl-C reaches this process alone, which tells them once
         ) as child:
             children.add(child)
             said, _ = child.communicate()

@@ -29,7 +29,8 @@ def _truncated_normal(generator: np.random.Generator, shape: tuple[int, ...]) ->
     values = generator.standard_normal(math.prod(shape))
     while (outside := np.abs(values) > 2).any():
         values[outside] = generator.standard_normal(np.count_nonzero(outside))
-    return 0.1 * values.reshape(shape)
+    values *= 0.1
+    return values.reshape(shape)
 
 
 def _glorot_uniform(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

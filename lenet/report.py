@@ -14,8 +14,9 @@ import numpy as np
 
 from lenet import figures
 from lenet.architecture import Architecture, description
-from lenet.checkpoint import Checkpoint, write_atomically
+from lenet.checkpoint import Checkpoint
 from lenet.dataset import Split
+from lenet.files import write_atomically
 from lenet.grid import Task
 from lenet.page import page
 from lenet.run import Run

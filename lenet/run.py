@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO, ClassVar
 
 from lenet import UserError
+from lenet.files import TEMPORARY
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,10 @@ class Run:
                         names = (self.folder.with_name(f"{self.folder.name}.{i}") for i in itertools.count(1))
                         aside = self.folder.rename(next(name for name in names if not name.exists()))
                 self.folder.mkdir(exist_ok=True)
-                return self._lock(), aside
+                lock = self._lock()
+                for leftover in self.folder.glob(f"*{TEMPORARY}"):  # of a process that was killed while it saved
+                    leftover.unlink()
+                return lock, aside
             finally:
                 os.close(gate)
         except OSError as error:

@@ -11,6 +11,8 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from lenet.files import writing
+
 FILE = "events.out.tfevents.lenet"  # TensorBoard looks for "tfevents" in the name
 
 
@@ -19,32 +21,40 @@ class ScalarWriter:
 
     def __init__(self, folder: Path, last_step: int) -> None:
         """Go on behind `last_step`; what the file holds after it, or torn at its end, is cut off."""
-        folder.mkdir(exist_ok=True)
-        path = folder / FILE
-        path.touch()
-        self.file = path.open("r+b")
-        self.records = RecordWriter(self.file)
-        ends = [end for end, event in _events(self.file.read()) if event.step <= last_step]
-        self.file.truncate(max(ends, default=0))
-        if self.file.seek(0, os.SEEK_END) == 0:
-            self.records.write(Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString())
+        self.path = folder / FILE
+        with writing(self.path):
+            folder.mkdir(exist_ok=True)
+            self.path.touch()
+            self.file = self.path.open("r+b")
+            self.records = RecordWriter(self.file)
+            ends = [end for end, event in events(self.file.read()) if event.step <= last_step]
+            self.file.truncate(max(ends, default=0))
+            if self.file.seek(0, os.SEEK_END) == 0:
+                self.records.write(Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString())
 
     def write(self, first_step: int, cross_entropies: Iterable[float], accuracies: Iterable[float]) -> None:
         """Add one point a step, from `first_step` on, and hand them to the operating system."""
-        wall_time = time.time()
-        for step, (cross_entropy, accuracy) in enumerate(zip(cross_entropies, accuracies, strict=True), first_step):
-            values = [
-                Summary.Value(tag="cross_entropy", simple_value=cross_entropy),
-                Summary.Value(tag="accuracy", simple_value=accuracy),
-            ]
-            self.records.write(Event(wall_time=wall_time, step=step, summary=Summary(value=values)).SerializeToString())
-        self.file.flush()
+        now = time.time()
+        with writing(self.path):
+            for step, (cross_entropy, accuracy) in enumerate(zip(cross_entropies, accuracies, strict=True), first_step):
+                values = [
+                    Summary.Value(tag="cross_entropy", simple_value=cross_entropy),
+                    Summary.Value(tag="accuracy", simple_value=accuracy),
+                ]
+                event = Event(wall_time=now, step=step, summary=Summary(value=values))
+                self.records.write(event.SerializeToString())
+            self.file.flush()
+
+    def sync(self) -> None:
+        """Have what was written outlast a failure of power."""
+        with writing(self.path):
+            os.fsync(self.file.fileno())
 
 
 def read_scalars(folder: Path) -> dict[str, tuple[list[int], list[float]]]:
     """Tag -> (steps, values) of what a ScalarWriter wrote into a folder."""
     curves: dict[str, tuple[list[int], list[float]]] = {}
-    for _, event in _events((folder / FILE).read_bytes()):
+    for _, event in events((folder / FILE).read_bytes()):
         for value in event.summary.value:
             steps, values = curves.setdefault(value.tag, ([], []))
             steps.append(event.step)
@@ -52,7 +62,7 @@ def read_scalars(folder: Path) -> dict[str, tuple[list[int], list[float]]]:
     return curves
 
 
-def _events(content: bytes) -> Iterator[tuple[int, Event]]:
+def events(content: bytes) -> Iterator[tuple[int, Event]]:
     """Each whole record's end and event, up to the first that is torn."""
     start = 0
     while len(content) >= start + 12:

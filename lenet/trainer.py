@@ -4,20 +4,24 @@ import dataclasses
 import json
 import platform
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
+from lenet import UserError
 from lenet.backend import Backend
-from lenet.checkpoint import Checkpoint, write_atomically
+from lenet.checkpoint import Checkpoint
 from lenet.dataset import Dataset, Split, batch_indices
+from lenet.files import write_atomically
+from lenet.interrupt import Interrupt
 from lenet.run import Run
 from lenet.tensorboard import ScalarWriter
 
 TEST_EVERY = 10  # steps
 TEST_BATCH = 100  # held-out images
-LOGITS_BATCH = 500  # images in memory at once
+LOGITS_BATCH = 200  # images at once; from 32 MB an activation on, malloc asks the system anew each time: a third slower
 
 
 class Trainer:
@@ -30,30 +34,48 @@ class Trainer:
         self.step = start.state.step
         backend.write_state(start.state)
 
-    def train(self, steps: int, run: Run) -> dict[str, Any]:
-        """Make `steps` more steps, then test and save; returns what it writes into result.json."""
+    def train(self, steps: int, run: Run, save_every: int) -> dict[str, Any]:
+        """Make `steps` more steps and test; returns what it writes into result.json.
+
+        Saves every `save_every` steps, at the end, and when interrupted: then, or when the cross-entropy is not finite
+        or a file cannot be written, UserError.
+        """
         seed, batch_size, count = self.start.seed, self.start.architecture.batch_size, len(self.dataset.train.images)
         self.backend.load_training_set(*self.dataset.train)
         train_curve = ScalarWriter(run.folder / "train", self.step)
         test_curve = ScalarWriter(run.folder / "test", self.step)
         last = self.step + steps
+        stopped_by = None
         started = time.perf_counter()
-        with tqdm(total=last, initial=self.step, unit="step", disable=None) as progress:
-            while self.step < last:
-                chunk = range(self.step, min(self.step - self.step % TEST_EVERY + TEST_EVERY, last))
+        with Interrupt() as interrupt, tqdm(total=last, initial=self.step, unit="step", disable=None) as progress:
+            while self.step < last and not stopped_by:
+                ends = (self.step - self.step % every + every for every in (TEST_EVERY, save_every))
+                chunk = range(self.step, min(*ends, last))
                 indices = np.stack([batch_indices(seed, step, batch_size, count) for step in chunk])
                 cross_entropies, accuracies = self.backend.train(indices)
                 train_curve.write(chunk.start + 1, cross_entropies, accuracies)
+                _require_finite(cross_entropies, chunk.start + 1)
                 self.step = chunk.stop
                 if self.step % TEST_EVERY == 0 and self.step < last:
                     test_curve.write(self.step, *self._evaluate(self._held_out_batch()))
+                stopped_by = interrupt.received  # asked once a chunk, so that what stops is what was saved
+                if self.step % save_every == 0 or self.step == last or stopped_by:
+                    train_curve.sync()  # before the checkpoint: going on from it, no step is missing
+                    test_curve.sync()
+                    self.save(run)
                 progress.set_postfix(cross_entropy=cross_entropies[-1], accuracy=accuracies[-1], refresh=False)
                 progress.update(len(chunk))
         seconds = time.perf_counter() - started
+        if stopped_by and self.step < last:
+            raise UserError(
+                f"stopped by {stopped_by.name}, saved after step {self.step}; to go on, the same command with "
+                f"--load --train_num {last - self.step}",
+                exit_code=128 + stopped_by,
+            )
 
         result = self.test(run) | {"seconds": seconds, "images_per_second": steps * batch_size / seconds}
         test_curve.write(last, [result["test_cross_entropy"]], [result["test_accuracy"]])
-        self.save(run)
+        test_curve.sync()
         write_atomically(run.result, json.dumps(result, indent=2).encode())
         return result
 
@@ -101,6 +123,7 @@ class Trainer:
         """The one point of a curve: mean cross-entropy in nats and accuracy, in float64 from the logits on."""
         log_probabilities = self._log_probabilities(split.images)
         cross_entropy = -log_probabilities[np.arange(len(split.labels)), split.labels].mean()
+        _require_finite([cross_entropy], self.step)
         accuracy = (log_probabilities.argmax(axis=1) == split.labels).mean()
         return [float(cross_entropy)], [float(accuracy)]
 
@@ -114,3 +137,13 @@ class Trainer:
 
     def _versions(self) -> dict[str, str]:
         return {"python": platform.python_version(), "numpy": np.__version__, **self.backend.versions}
+
+
+def _require_finite(cross_entropies: Sequence[float] | np.ndarray, first_step: int) -> None:
+    """UserError naming the first step whose cross-entropy is infinite or no number."""
+    if len(bad := np.flatnonzero(~np.isfinite(cross_entropies))):
+        raise UserError(
+            f"the cross-entropy is not finite at step {first_step + bad[0]}; what was saved before is whole: go on "
+            "from it with --load and a smaller --learning_rate",
+            exit_code=1,
+        )

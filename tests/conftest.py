@@ -15,6 +15,16 @@ import main
 PROJECT = Path(main.__file__).parent
 
 
+def pytest_addoption(parser):
+    parser.addoption("--torture", action="store_true", help="the long version of what has one: about an hour")
+
+
+@pytest.fixture
+def repeats(request):
+    """How often to do something: the first number, or under --torture the second."""
+    return lambda short, long: long if request.config.getoption("torture") else short
+
+
 class Worker:
     """A process that one framework has for itself."""
 

@@ -3,7 +3,12 @@
 import contextlib
 import io
 import os
+import signal
 import sys
+from unittest import mock
+
+from sabotage import sabotage
+from tqdm import tqdm
 
 import backends
 import main
@@ -77,3 +82,22 @@ def read_after_training(framework, architecture, start, indices):
     before = [{name: array.copy() for name, array in arrays.items()} for arrays in state.arrays]
     backend.train(indices)
     return before, state.arrays
+
+
+def sabotaged(operation, how, save, flags):
+    """command_line, but one step of saving a checkpoint goes wrong."""
+    with sabotage(operation, how, save):
+        return command_line(flags)
+
+
+def interrupted(number, flags):
+    """command_line, but a signal comes when the first chunk of steps has just been dealt with."""
+    update, signals = tqdm.update, iter([number])
+
+    def update_then_signal(bar, steps):
+        update(bar, steps)
+        for each in signals:
+            signal.raise_signal(each)
+
+    with mock.patch.object(tqdm, "update", update_then_signal):
+        return command_line(flags)

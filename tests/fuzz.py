@@ -1,0 +1,148 @@
+"""Damaged inputs for one reader: python fuzz.py {checkpoint,idx,config} COUNT. Prints what came of them."""
+
+import collections
+import json
+import re
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import safetensors.numpy
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from conftest import write_idx
+from test_checkpoint import example
+
+from lenet import UserError, checkpoint, dataset
+from lenet.architecture import CONFIGS, from_toml
+from lenet.checkpoint import Checkpoint
+
+NUMBERS = ["0", "-1", "1e400", "nan", "inf", "9" * 25, "9" * 5000, "0x7fffffff", "1_0", "true", "[]", "{}", '""']
+
+
+def mutate(generator, content):
+    """A few bits, bytes, pieces or numbers of `content` changed, or the rest cut off."""
+    content = bytearray(content)
+    for _ in range(generator.integers(1, 4)):
+        position = int(generator.integers(len(content) + 1))
+        # Half of all damage near the start: a header is what a reader believes.
+        position = position % 64 if generator.random() < 0.5 else position
+        end = position + int(generator.integers(1, 40))
+        match int(generator.integers(7)):
+            case 0 if position < len(content):
+                content[position] ^= 1 << int(generator.integers(8))
+            case 1:
+                content[position:end] = generator.bytes(end - position)
+            case 2:
+                del content[position:end]
+            case 3:
+                content[position:position] = content[position:end] * int(generator.integers(1, 4))
+            case 4:
+                del content[position:]
+            case 5:
+                content[position:position] = b"[{\"'#=\n" * int(generator.choice([1, 5, 3000]))
+            case 6:
+                found = list(re.finditer(rb"\d+(\.\d+)?", content[:5000]))
+                if found:
+                    span = found[int(generator.integers(len(found)))].span()
+                    content[slice(*span)] = NUMBERS[int(generator.integers(len(NUMBERS)))].encode()
+    return bytes(content)
+
+
+def fuzz_checkpoint(generator, folder):
+    """Half of them with a SHA-256 that is right, so that what lies behind it is reached."""
+    path = folder / "file"
+    example().save(path)
+    original = path.read_bytes()
+    arrays = safetensors.numpy.load(original)
+    size = int.from_bytes(original[:8], "little")
+    metadata = json.loads(original[8 : 8 + size])["__metadata__"]
+
+    def content(found):
+        found.save(folder / "again")
+        return (folder / "again").read_bytes()
+
+    def attempt():
+        if generator.random() < 0.5:
+            path.write_bytes(mutate(generator, original))
+            assert content(Checkpoint.load(path)) == original
+            return
+        said, held = dict(metadata), dict(arrays)
+        del said["sha256"]
+        for _ in range(generator.integers(1, 3)):
+            key = list(said)[int(generator.integers(len(said)))]
+            said[key] = mutate(generator, said[key].encode()).decode(errors="replace")
+        if generator.random() < 0.3:
+            name = list(held)[int(generator.integers(len(held)))]
+            array = held.pop(name)
+            kind = str(generator.choice(["float16", "float64", "int8", "bool", "uint64"]))
+            held[str(generator.choice([name, "other"]))] = array.astype(kind).reshape(-1)
+        said["sha256"] = checkpoint._sha256(held, said)
+        path.write_bytes(safetensors.numpy.save(held, said))
+        once = content(Checkpoint.load(path))
+        assert content(Checkpoint.load(folder / "again")) == once
+
+    return attempt
+
+
+def fuzz_idx(generator, folder):
+    """A file of 20 images, gzipped or not."""
+    images = generator.integers(0, 256, (20, 28, 28), np.uint8)
+    for name in ("plain", "zipped.gz"):
+        write_idx(folder / name, images)
+    contents = {name: (folder / name).read_bytes() for name in ("plain", "zipped.gz")}
+
+    def attempt():
+        name = str(generator.choice(list(contents)))
+        (folder / name).write_bytes(mutate(generator, contents[name]))
+        other = "zipped.gz" if name == "plain" else "plain"
+        (folder / other).unlink(missing_ok=True)
+        sha256 = {}
+        found = dataset._read_idx(folder, name.removesuffix(".gz"), (28, 28), sha256)
+        # Nothing in an IDX file says what its pixels should be: those may differ, the file's form not.
+        assert found.dtype == np.uint8
+        assert found.shape[0] > 0
+        assert found.shape[1:] == (28, 28)
+        again = folder / "again"
+        write_idx(again, found)
+        np.testing.assert_array_equal(dataset._read_idx(folder, "again", (28, 28), {}), found)
+
+    return attempt
+
+
+def fuzz_config(generator, _):
+    """The project's own configs."""
+    texts = [path.read_bytes() for path in CONFIGS.values()]
+
+    def attempt():
+        text = mutate(generator, texts[int(generator.integers(len(texts)))]).decode(errors="replace")
+        architecture = from_toml(text, "config")
+        assert from_toml(architecture.to_toml(), "again") == architecture
+
+    return attempt
+
+
+def main(reader, count):
+    """Print how many were accepted and refused, the longest time in seconds and the growth of memory in MB."""
+    generator = np.random.default_rng(3)
+    with tempfile.TemporaryDirectory() as folder:
+        attempt = globals()[f"fuzz_{reader}"](generator, Path(folder))
+        before, longest, counts = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, 0.0, collections.Counter()
+        for _ in range(count):
+            started = time.perf_counter()
+            try:
+                attempt()
+                counts["accepted"] += 1
+            except UserError as error:
+                assert error.exit_code == 2
+                counts["refused"] += 1
+            longest = max(longest, time.perf_counter() - started)
+        growth = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e3
+    print(json.dumps({**counts, "longest": round(longest, 3), "growth": round(growth)}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

@@ -1,0 +1,286 @@
+"""Nothing is lost: kills, faults of the disk, signals, two at once, what is not finite. make torture: at length."""
+
+import collections
+import errno
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import jobs
+import numpy as np
+import pytest
+from conftest import PROJECT
+from sabotage import OPERATIONS
+from test_checkpoint import example
+
+from lenet import UserError
+from lenet.checkpoint import Checkpoint
+
+CONFIG = "lenet5"  # small, so that most of the time is not a framework's
+
+
+@pytest.fixture
+def flags(framework, small_data):
+    """A log folder and more flags -> the flags of a run on the small data."""
+    common = ["--framework", framework.name, "--config", CONFIG, "--data_dir", str(small_data), "--batch_size", "20"]
+    return lambda log_dir, *more: [*common, "--log_dir", str(log_dir), *map(str, more)]
+
+
+def start(*command):
+    """Start Python; it heeds Ctrl-C even where the tests run in a shell's background, whose jobs ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(
+            [sys.executable, *map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def folder(log_dir, framework):
+    return log_dir / CONFIG / framework.name / "seed-0"
+
+
+def tensors(run):
+    state = Checkpoint.load(run / "checkpoint.safetensors").state
+    return state.step, [(name, array.tobytes()) for arrays in state.arrays for name, array in arrays.items()]
+
+
+def step_of(run):
+    """The checkpoint's step, 0 when there is none; it must load."""
+    path = run / "checkpoint.safetensors"
+    return Checkpoint.load(path).state.step if path.exists() else 0
+
+
+def go_on(run, steps):
+    """The flags that train what is missing of `steps`."""
+    done = step_of(run)
+    return ["--train", "--train_num", steps - done, *(["--load"] if done else [])]
+
+
+def test_killed_at_any_moment_nothing_is_lost(framework, flags, reader, repeats, tmp_path):
+    steps, runs, kills_a_run = 120, repeats(1, 21), repeats(1, 5)
+    code, _, err = framework.do(jobs.command_line, flags(tmp_path / "whole", "--train", "--train_num", steps))
+    assert code == 0, err
+    whole = folder(tmp_path / "whole", framework)
+    generator = random.Random(4)  # its first kill comes half-way through the second save
+    counts = collections.Counter()
+    for i in range(runs):
+        run = folder(tmp_path / str(i), framework)
+        for kill in range(kills_a_run):
+            if step_of(run) >= steps - 20:
+                break
+            command = flags(tmp_path / str(i), *go_on(run, steps), "--save_every", 10)
+            if kill % 2 == 0:  # in a save
+                operation, save = generator.choice(OPERATIONS), generator.randint(1, 2)
+                process = start(PROJECT / "tests/sabotage.py", operation, "KILL", save, *command)
+                process.communicate()
+            else:
+                process = start(PROJECT / "main.py", *command)
+                before, deadline = step_of(run), time.monotonic() + 60
+                if kill % 4 == 1:  # behind a first save, so that there is something to lose; else at any moment
+                    while step_of(run) == before and process.poll() is None and time.monotonic() < deadline:
+                        time.sleep(0.02)
+                time.sleep(generator.uniform(0, 0.15 if kill % 4 == 1 else 5))
+                process.kill()
+                process.communicate()
+            counts["at any moment" if kill % 2 else "in a save"] += process.returncode == -signal.SIGKILL
+            counts["with a checkpoint"] += step_of(run) > 0
+        if step_of(run) < steps:
+            begun_anew = run.exists() and step_of(run) == 0  # killed before its first save: what is there moves aside
+            process = start(PROJECT / "main.py", *flags(tmp_path / str(i), *go_on(run, steps)))
+            _, err = process.communicate()
+            assert (process.returncode, err.count("\n"), "lies in" in err) == (0, begun_anew, begun_anew), err
+        assert tensors(run) == tensors(whole)
+        curve = reader.do(jobs.read_curve, run / "train")
+        assert [step for step, _ in curve["accuracy"]] == list(range(1, steps + 1))
+        assert curve == reader.do(jobs.read_curve, whole / "train")
+        assert not list(run.glob("*.tmp"))
+        shutil.rmtree(tmp_path / str(i))
+    print(framework.name, dict(counts))
+    assert counts["in a save"] >= runs * kills_a_run / 4
+
+
+@pytest.mark.parametrize("how", ["ENOSPC", "EIO", "EACCES"])
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_fault_in_a_save_ends_the_run_in_one_line_and_leaves_the_old_checkpoint(
+    framework, flags, tmp_path, operation, how
+):
+    run = folder(tmp_path, framework)
+    assert framework.do(jobs.command_line, flags(tmp_path, "--train", "--train_num", 3))[0] == 0
+    old = tensors(run)
+    more = flags(tmp_path, "--train", "--train_num", 7, "--load", "--save_every", 2)
+    code, out, err = framework.do(jobs.sabotaged, operation, how, 2, more)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert f"checkpoint.safetensors cannot be written: {os.strerror(getattr(errno, how))}" in err
+    assert tensors(run)[0] == (6 if operation == "fsync_folder" else 4)  # whole, and the last one that was saved
+    code, _, err = framework.do(jobs.command_line, flags(tmp_path, *go_on(run, 10)))
+    assert (code, err) == (0, "")
+    assert not list(run.glob("*.tmp"))
+    assert old[0] == 3
+    framework.do(jobs.command_line, flags(tmp_path / "whole", "--train", "--train_num", 10))
+    assert tensors(run) == tensors(folder(tmp_path / "whole", framework))
+
+
+def test_a_full_disk(framework, flags, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "lenet", str(disk)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        run = folder(disk, framework)
+        assert framework.do(jobs.command_line, flags(disk, "--train", "--train_num", 3))[0] == 0
+        old = tensors(run)
+        with (disk / "other").open("wb", buffering=0) as other, pytest.raises(OSError, match="No space"):
+            while True:
+                other.write(bytes(4096))
+        code, out, err = framework.do(jobs.command_line, flags(disk, "--train", "--train_num", 3, "--load"))
+        assert (code, out, err.count("\n")) == (1, "", 1)
+        assert "No space left on device" in err
+        assert tensors(run) == old
+        (disk / "other").unlink()
+        assert framework.do(jobs.command_line, flags(disk, "--train", "--train_num", 3, "--load"))[::2] == (0, "")
+        assert tensors(run)[0] == 6
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def test_a_read_only_folder(framework, flags, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "lenet", str(disk)], capture_output=True).returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        code, out, err = framework.do(jobs.command_line, flags(disk, "--train", "--train_num", 3))
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert "Read-only file system" in err
+        assert "--log_dir" in err
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_says_how_to_go_on(framework, flags, tmp_path, number):
+    run = folder(tmp_path, framework)
+    command = flags(tmp_path, "--train", "--train_num", 100_000)
+    process = start(PROJECT / "main.py", *command)
+    while not (run / "train").exists() and process.poll() is None:
+        time.sleep(0.02)
+    time.sleep(1)
+    process.send_signal(number)
+    signalled = time.monotonic()
+    out, err = process.communicate()
+    assert time.monotonic() - signalled < 5
+    assert (process.returncode, out, err.count("\n")) == (128 + number, "", 1)
+    step = step_of(run)
+    assert f"stopped by {number.name}, saved after step {step};" in err
+    assert err.endswith(f"--load --train_num {100_000 - step}\n")
+    code, _, err = framework.do(jobs.command_line, flags(tmp_path, "--train", "--load", "--train_num", 2))
+    assert (code, err) == (0, "")
+    assert step_of(run) == step + 2
+
+
+def test_a_signal_between_two_chunks_is_saved_behind_the_next(framework, flags, tmp_path):
+    command = flags(tmp_path, "--train", "--train_num", 100)
+    code, out, err = framework.do(jobs.interrupted, signal.SIGTERM, command)
+    assert (code, out, err.count("\n")) == (143, "", 1)
+    assert "stopped by SIGTERM, saved after step 20; " in err
+    assert err.endswith("--load --train_num 80\n")
+    assert step_of(folder(tmp_path, framework)) == 20
+
+
+def test_the_second_signal_leaves_at_once(framework, flags, tmp_path):
+    run = folder(tmp_path, framework)
+    # A save that takes long: the second signal comes while it lasts.
+    slow = "import os, sys, time; sync = os.fsync; os.fsync = lambda file: (time.sleep(20), sync(file)); "
+    code = f"{slow}sys.path.insert(0, {str(PROJECT)!r}); import main; sys.exit(main.main(sys.argv[1:]))"
+    process = start("-c", code, *flags(tmp_path, "--train", "--train_num", 100_000))
+    while not (run / "train").exists() and process.poll() is None:
+        time.sleep(0.02)
+    time.sleep(1)
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        time.sleep(1)
+    signalled = time.monotonic()
+    process.communicate()
+    assert time.monotonic() - signalled < 5
+    assert process.returncode == -signal.SIGINT
+
+
+def test_of_two_at_once_exactly_one_trains(framework, flags, repeats, tmp_path):
+    for i in range(repeats(1, 50)):
+        command = flags(tmp_path / str(i), "--train", "--train_num", 300)
+        both = [start(PROJECT / "main.py", *command) for _ in range(2)]
+        said = [process.communicate() for process in both]
+        codes = [process.returncode for process in both]
+        assert sorted(codes) == [0, 2], said
+        refused = codes.index(2)
+        assert said[refused][0] == ""
+        assert said[refused][1].count("\n") == 1
+        assert f"process {both[1 - refused].pid} trains in" in said[refused][1]
+        assert [path.name for path in folder(tmp_path / str(i), framework).parent.iterdir()] == ["seed-0"]
+        assert step_of(folder(tmp_path / str(i), framework)) == 300
+
+
+def test_a_run_that_diverges_stops_and_keeps_the_last_good_checkpoint(framework, flags, tmp_path):
+    run = folder(tmp_path, framework)
+    assert framework.do(jobs.command_line, flags(tmp_path, "--train", "--train_num", 3))[0] == 0
+    before, result = tensors(run), (run / "result.json").read_text()
+    more = flags(tmp_path, "--train", "--train_num", 40, "--load", "--learning_rate", 1e38)
+    code, out, err = framework.do(jobs.command_line, more)
+    assert (code, out) == (1, "")
+    assert "not finite" in err.splitlines()[-1]
+    assert "Traceback" not in err
+    assert tensors(run) == before
+    assert (run / "result.json").read_text() == result
+    assert json.loads(result)["step"] == 3
+
+
+def test_what_is_not_finite_is_neither_saved_nor_loaded(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    example().save(path)
+    before = path.read_bytes()
+    for value in (np.nan, np.inf):
+        broken = example()
+        broken.state.parameters["output/kernel"][0, 0] = value
+        with pytest.raises(UserError, match="output/kernel is not finite") as refusal:
+            broken.save(path)
+        assert refusal.value.exit_code == 1
+        assert path.read_bytes() == before
+        with monkeypatch.context() as patch:
+            patch.setattr("lenet.checkpoint._not_finite", lambda _: None)
+            broken.save(tmp_path / "broken")
+        with pytest.raises(UserError, match="output/kernel is not finite"):
+            Checkpoint.load(tmp_path / "broken")
+
+
+@pytest.mark.parametrize("reader", ["checkpoint", "idx", "config"])
+def test_damaged_input_is_refused_or_read_as_what_it_says(reader, repeats):
+    count = repeats(300, 10_000)
+    process = start(PROJECT / "tests/fuzz.py", reader, count)
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    found = json.loads(out)
+    print(reader, found)
+    assert found["refused"] + found.get("accepted", 0) == count
+    assert found["refused"] > count / 4
+    assert found["longest"] < 5
+    assert found["growth"] < 256
+
+
+def test_every_flipped_bit_of_a_checkpoint_is_noticed(repeats, tmp_path):
+    path = tmp_path / "file"
+    example().save(path)
+    content = path.read_bytes()
+    for bit in range(0, 8 * len(content), repeats(61, 1)):
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        with pytest.raises(UserError, match="not a checkpoint"):
+            Checkpoint.load(path)
