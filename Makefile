@@ -1,9 +1,11 @@
-# make train   a virtual environment in .venv, the pinned requirements, and LeNet trained for 1000 steps
-# make test    the same with the development requirements, and the tests
+# make train       a virtual environment in .venv, the pinned requirements, and LeNet trained for 1000 steps
+# make test        the same with the development requirements, and the tests
+# make torture     the tests of what must not be lost, at length: kills, faults, damaged files; an hour
+# make benchmark   how fast it trains here, beside each framework's stock loop and the processor's limit: half an hour
 PYTHON ?= python3
 FRAMEWORK ?= pytorch
 
-.PHONY: train test lint
+.PHONY: train test torture lint benchmark
 .DELETE_ON_ERROR:
 
 train: .venv/requirements
@@ -11,6 +13,12 @@ train: .venv/requirements
 
 test: .venv/requirements-dev
 	.venv/bin/python -m pytest
+
+benchmark: .venv/requirements
+	.venv/bin/python -m benchmarks.throughput
+
+torture: .venv/requirements-dev
+	.venv/bin/python -m pytest --torture -s tests/test_trust.py
 
 lint: .venv/requirements-dev
 	.venv/bin/ruff check .

@@ -107,6 +107,7 @@ def _set_up_engine(engine: str, threads: int) -> bool:
         import tensorflow as tf
 
         tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
         tf.config.experimental.enable_op_determinism()
         tf.config.experimental.enable_tensor_float_32_execution(False)
         return bool(tf.config.list_physical_devices("GPU"))

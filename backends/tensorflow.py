@@ -16,6 +16,7 @@ class LeNet(Backend):
         self.device = choose_device(device, bool(tf.config.list_physical_devices("GPU")), "TensorFlow")
         self.threads, self.versions = threads, {"tensorflow": tf.__version__}
         tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
         tf.config.experimental.enable_op_determinism()
         tf.config.experimental.enable_tensor_float_32_execution(False)  # on a GPU float32 would be TF32
 
