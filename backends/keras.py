@@ -1,6 +1,7 @@
 """LeNet in Keras 3: layers, compile and train_on_batch, on whichever engine KERAS_BACKEND names."""
 
 import importlib
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,27 @@ try:
     import keras
 except ValueError as error:  # an engine that it does not know
     raise UserError(f"KERAS_BACKEND: {error}; set it to tensorflow, torch or jax") from None
+
+
+class FusedAdam(keras.optimizers.Adam):
+    """With TensorFlow's one kernel, which is a tenth of a step faster than Keras's own ten passes over the arrays."""
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        import tensorflow as tf
+
+        i, t = self._get_variable_index(variable), tf.cast(self.iterations + 1, variable.dtype)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[i].value.handle,
+            v=self._velocities[i].value.handle,
+            beta1_power=self.beta_1**t,
+            beta2_power=self.beta_2**t,
+            lr=learning_rate,
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=gradient,
+        )
 
 
 class LeNet(Backend):
@@ -32,9 +54,8 @@ class LeNet(Backend):
         keras.config.set_floatx(storage_dtype(precision))
         with keras.device(self.device):
             self.model = _build(architecture, "mixed_bfloat16" if precision == "bfloat16" else precision)
-            # Of the parameters' dtype: of plain floats Keras takes the power in float32, the difference from 1 exactly.
-            beta1, beta2 = np.array([BETA1, BETA2], keras.config.floatx())
-            self.adam = keras.optimizers.Adam(architecture.learning_rate, beta1, beta2, EPSILON_HAT, name="adam")
+            adam = FusedAdam if self.engine == "tensorflow" else keras.optimizers.Adam
+            self.adam = adam(architecture.learning_rate, BETA1, BETA2, EPSILON_HAT, name="adam")
             self.adam.build(self.model.trainable_variables)
             self.model.compile(
                 self.adam, keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"]

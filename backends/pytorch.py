@@ -41,8 +41,9 @@ def average_pool(x: Tensor, window: int, stride: int) -> Tensor:
 class Network(nn.Module):
     """Images [n, 1, 28, 28] in [0, 1] -> logits [n, 10]."""
 
-    def __init__(self, architecture: Architecture) -> None:
+    def __init__(self, architecture: Architecture, onednn: bool) -> None:
         super().__init__()
+        self.onednn = onednn
         self.activation = getattr(torch, architecture.activation)
         self.settings = architecture.conv
         self.convs = nn.ModuleDict()
@@ -64,7 +65,7 @@ class Network(nn.Module):
         x = x.permute(0, 2, 3, 1).flatten(1)  # [n, height * width * channels]; channels_last already lies so
         *hidden, output = self.dense.values()
         for dense in hidden:
-            x = self.activation(dense(x))
+            x = self.activation(dense(x.to_mkldnn()).to_dense() if self.onednn else dense(x))
         return output(x)
 
 
@@ -82,7 +83,10 @@ class LeNet(Backend):
         torch.backends.cudnn.deterministic = True
         self.autocast = precision == "bfloat16"
         self.dtype = getattr(torch, storage_dtype(precision))
-        self.network = Network(architecture).to(self.torch_device, self.dtype, memory_format=torch.channels_last)
+        # In float32 PyTorch leaves dense layers to MKL, half as fast as oneDNN on AMD: a step takes a fifth longer.
+        onednn = self.device == "cpu" and precision == "float32" and torch.backends.mkldnn.is_available()
+        network = Network(architecture, onednn)
+        self.network = network.to(self.torch_device, self.dtype, memory_format=torch.channels_last)
         layers = [*self.network.convs.items(), *self.network.dense.items()]
         self.parameters = {f"{name}/kernel": layer.weight for name, layer in layers}
         self.parameters |= {f"{name}/bias": layer.bias for name, layer in layers}

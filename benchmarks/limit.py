@@ -1,29 +1,33 @@
-"""The processor's limit: the images per second that its matrix products alone allow.
+"""The processor's limit, as one library's matrix product shows it: python -m benchmarks.limit {numpy,torch,tensorflow}.
 
 Training `lenet` on an image takes three matrix products a layer: the layer itself, its kernel's gradient and its
-input's gradient, the last not in the first layer. The rate is that of NumPy's product of two float32 matrices.
+input's gradient, the last not in the first layer. The rate is that of the product of two float32 matrices.
 """
 
+import importlib
 import json
+import sys
 import time
 
 import numpy as np
 
 from lenet import architecture
 
+LIBRARIES = {"numpy": "asarray", "torch": "from_numpy", "tensorflow": "constant"}  # and what makes an array its own
 SIZE = 2048
 REPEATS = 20
 
 
-def measure() -> dict[str, float]:
+def measure(library: str) -> dict[str, float]:
     """The rate over all repeats after a first one."""
     layers = architecture.load("lenet").layers
     multiply_adds_per_image = 3 * sum(layer.multiply_adds for layer in layers) - layers[0].multiply_adds
-    a, b = np.random.default_rng(0).random((2, SIZE, SIZE), np.float32)
-    np.matmul(a, b)
+    convert = getattr(importlib.import_module(library), LIBRARIES[library])
+    a, b = (convert(matrix) for matrix in np.random.default_rng(0).random((2, SIZE, SIZE), np.float32))
+    a @ b
     started = time.perf_counter()
     for _ in range(REPEATS):
-        np.matmul(a, b)
+        a @ b
     multiply_adds_per_second = REPEATS * SIZE**3 / (time.perf_counter() - started)
     return {
         "images_per_second": multiply_adds_per_second / multiply_adds_per_image,
@@ -32,4 +36,4 @@ def measure() -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure()))
+    print(json.dumps(measure(sys.argv[1])))
