@@ -29,7 +29,7 @@ Round = dict[tuple[str, str], Figures]  # (framework, contender) -> what was mea
 def main() -> None:
     """Measure every contender in every round, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--steps", type=int, default=200)
     flags = parser.parse_args()
     rounds = []
