@@ -15,6 +15,8 @@ from conftest import PROJECT
 
 from lenet import figures
 
+STEPS = 400  # of a run that shall last longer than the next report takes to start
+
 
 @pytest.fixture
 def report(small_data, tmp_path):
@@ -30,12 +32,12 @@ def report(small_data, tmp_path):
 
 
 def test_a_killed_report_goes_on_and_trains_nothing_twice(report, reader, tmp_path):
-    flags = ("--config", "lenet5", "--framework", "pytorch", "--seeds", 3)
+    flags = ("--config", "lenet5", "--framework", "pytorch", "--seeds", 3, "--jobs", 1, "--train_num", STEPS)
     runs = tmp_path / "lenet5/pytorch"
     killed = report(*flags)
-    while not (runs / "seed-0/result.json").exists():
+    while not (runs / "seed-1/train").exists():  # the first has ended, the second has all its steps to go
         assert killed.poll() is None
-        time.sleep(0.05)
+        time.sleep(0.02)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
     first = (runs / "seed-0/result.json").stat().st_mtime_ns
@@ -48,7 +50,7 @@ def test_a_killed_report_goes_on_and_trains_nothing_twice(report, reader, tmp_pa
     assert (runs / "seed-0/result.json").stat().st_mtime_ns == first
     for seed in range(3):
         assert [step for step, _ in reader.do(jobs.read_curve, runs / f"seed-{seed}/train")["accuracy"]] == list(
-            range(1, 13)
+            range(1, STEPS + 1)
         )
 
     before = {path: path.stat().st_mtime_ns for path in runs.rglob("*") if path.name != "lock"}
@@ -83,6 +85,14 @@ def test_a_run_that_fails_is_named_and_the_others_go_on(report, tmp_path):
     assert err.count("\n") == 1
     assert out == f"{tmp_path / 'report/report.html'}\n"
     assert not (tmp_path / "lenet5/keras").exists()
+
+
+def test_a_report_that_cannot_be_written_says_so_in_one_line(report, tmp_path):
+    (tmp_path / "report/overview-light.png").mkdir(parents=True)  # where a picture shall lie
+    process = report("--config", "lenet5", "--framework", "pytorch", "--seeds", 1)
+    out, err = process.communicate()
+    assert (process.returncode, out, err.count("\n")) == (1, "", 1)
+    assert f"{tmp_path / 'report'} cannot be written: " in err
 
 
 def test_the_report_says_what_the_runs_came_to(report, tmp_path):
