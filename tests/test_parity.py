@@ -201,3 +201,12 @@ def test_every_config_agrees_in_float64_over_20_steps(config, workers):
         assert np.abs(a - b).max() <= 1e-12
         for found, wanted in zip(one.arrays, other.arrays, strict=True):
             assert largest_difference(found, wanted) <= 1e-12
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_every_config_agrees_in_float32_over_5_steps(config, workers):
+    architecture = load(config)
+    start, indices = initial("float32", architecture), INDICES[:5, :20]  # roundings grow, fastest in add_conv
+    runs = [worker.do(jobs.train, name, architecture, "float32", start, indices) for name, worker in workers.items()]
+    for (a, _, _), (b, _, _) in itertools.combinations(runs, 2):
+        assert (np.abs(a - b) / b).max() <= 1e-5
