@@ -77,6 +77,7 @@ def report(flags: argparse.Namespace) -> int:
 
     from lenet import dataset, grid, report
     from lenet.checkpoint import Checkpoint
+    from lenet.files import writing
     from lenet.run import Run
     from lenet.trainer import Trainer
 
@@ -103,7 +104,9 @@ def report(flags: argparse.Namespace) -> int:
         return Trainer(build_backend(flags, run.framework, start), data, start).predict(data.test.images)
 
     if done := [task for task in tasks if task.run not in errors]:
-        print(report.write(folder, done, data.test, predict, shlex.join(sys.argv)))
+        with writing(folder):
+            page = report.write(folder, done, data.test, predict, shlex.join(sys.argv))
+        print(page)
     for run, error in errors.items():
         notice(f"{run.config} {run.framework} seed {run.seed} failed: {error}")
     return 1 if errors else 0
@@ -171,7 +174,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     flag("--learning_rate", type=number(float), metavar="X", help="(default: the checkpoint's, or the config's)")
     flag("--precision", **one_of(PRECISIONS), help="(default: the checkpoint's, or float32)")
     flag("--device", **one_of(["auto", "cpu", "gpu"]), default="auto", help="(default: auto, a GPU where there is one)")
-    flag("--threads", type=number(int), metavar="N", help="to compute with (default: as many as physical cores)")
+    flag("--threads", type=number(int, maximum=os.cpu_count() or 1), metavar="N", help="(default: the physical cores)")
     flags = parser.parse_args(argv)
     if not (flags.train or flags.test or flags.report):
         parser.error("nothing to do: add --train --train_num N, or --test, or --report --train_num N")

@@ -13,6 +13,9 @@ def load(framework: str) -> type[Backend]:
     """Import one framework and what is written for it; UserError when it is not installed."""
     # TensorFlow's C++ code, alone or under Keras, says much that its user cannot act on; Python's errors stay.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # A GPU's memory as it is needed: a report's runs share it. PyTorch does so by itself.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     try:
         with silenced_stderr():
             backend: type[Backend] = importlib.import_module(f"backends.{framework}").LeNet

@@ -57,7 +57,12 @@ def python(*arguments: str, figures: Callable[[str], Figures] = json.loads) -> F
     """Run Python, and take what `figures` makes of its output, its peak memory in MB, its first step in seconds."""
     started = time.time()
     process = subprocess.Popen(
-        [sys.executable, *arguments], cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [sys.executable, *arguments],
+        cwd=PROJECT,
+        env=os.environ | {"CUDA_VISIBLE_DEVICES": "", "KERAS_BACKEND": "tensorflow"},  # it is about the processor
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     )
     with process:
         said = process.stdout.read() if process.stdout else ""

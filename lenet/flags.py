@@ -18,17 +18,18 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{message} (python main.py --help lists the flags)")
 
 
-def number(kind: type, minimum: int | None = None) -> Callable[[str], Any]:
-    """A flag's type: a finite number, at least `minimum`, or without one more than zero."""
+def number(kind: type, minimum: int | None = None, maximum: float = math.inf) -> Callable[[str], Any]:
+    """A flag's type: a finite number up to `maximum`, at least `minimum`, or without one more than zero."""
 
     def convert(text: str) -> Any:
         wanted = "a whole number" if kind is int else "a number"
         bound = "above 0" if minimum is None else f"from {minimum} on"
+        bound += f", at most {maximum}" if maximum < math.inf else ""
         try:
             value = kind(text)
         except ValueError:
             value = math.nan
-        if not (0 < value < math.inf if minimum is None else minimum <= value < math.inf):
+        if not (value > 0 if minimum is None else value >= minimum) or value > maximum or value == math.inf:
             raise argparse.ArgumentTypeError(f"'{text}' is not {wanted} {bound}")
         return value
 

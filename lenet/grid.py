@@ -2,8 +2,10 @@
 
 import fcntl
 import json
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -56,6 +58,7 @@ def train(tasks: Sequence[Task], command: Sequence[str], jobs: int, folder: Path
     except OSError as error:
         raise UserError(f"cannot write to the log folder: {error}; choose another with --log_dir") from None
     children: set[subprocess.Popen[str]] = set()
+    interrupted = threading.Event()
 
     def bring(task: Task, done: int) -> str:
         words = [*command, "--train", f"--train_num={task.steps - done}", f"--config={task.run.config}"]
@@ -69,8 +72,12 @@ def train(tasks: Sequence[Task], command: Sequence[str], jobs: int, folder: Path
             process_group=0,  # a terminal's Ctrl-C reaches this process alone, which tells them once
         ) as child:
             children.add(child)
+            if interrupted.is_set():  # while it was started, and so was not among those who were told
+                child.terminate()
             said, _ = child.communicate()
             children.remove(child)
+        if child.returncode < 0:
+            return f"ended by {signal.Signals(-child.returncode).name}"
         return (said.splitlines() or [f"exit code {child.returncode}"])[-1] if child.returncode else ""
 
     with lock:
@@ -90,6 +97,7 @@ def train(tasks: Sequence[Task], command: Sequence[str], jobs: int, folder: Path
                         errors[futures[future]] = said
                     bar.update()
             except BaseException:  # an interrupt: what waits is dropped, what runs is told
+                interrupted.set()
                 pool.shutdown(wait=False, cancel_futures=True)
                 for child in list(children):
                     child.terminate()

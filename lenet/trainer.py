@@ -47,36 +47,37 @@ class Trainer:
         last = self.step + steps
         stopped_by = None
         started = time.perf_counter()
-        with Interrupt() as interrupt, tqdm(total=last, initial=self.step, unit="step", disable=None) as progress:
-            while self.step < last and not stopped_by:
-                ends = (self.step - self.step % every + every for every in (TEST_EVERY, save_every))
-                chunk = range(self.step, min(*ends, last))
-                indices = np.stack([batch_indices(seed, step, batch_size, count) for step in chunk])
-                cross_entropies, accuracies = self.backend.train(indices)
-                train_curve.write(chunk.start + 1, cross_entropies, accuracies)
-                _require_finite(cross_entropies, chunk.start + 1)
-                self.step = chunk.stop
-                if self.step % TEST_EVERY == 0 and self.step < last:
-                    test_curve.write(self.step, *self._evaluate(self._held_out_batch()))
-                stopped_by = interrupt.received  # asked once a chunk, so that what stops is what was saved
-                if self.step % save_every == 0 or self.step == last or stopped_by:
-                    train_curve.sync()  # before the checkpoint: going on from it, no step is missing
-                    test_curve.sync()
-                    self.save(run)
-                progress.set_postfix(cross_entropy=cross_entropies[-1], accuracy=accuracies[-1], refresh=False)
-                progress.update(len(chunk))
-        seconds = time.perf_counter() - started
-        if stopped_by and self.step < last:
-            raise UserError(
-                f"stopped by {stopped_by.name}, saved after step {self.step}; to go on, the same command with "
-                f"--load --train_num {last - self.step}",
-                exit_code=128 + stopped_by,
-            )
-
-        result = self.test(run) | {"seconds": seconds, "images_per_second": steps * batch_size / seconds}
-        test_curve.write(last, [result["test_cross_entropy"]], [result["test_accuracy"]])
-        test_curve.sync()
-        write_atomically(run.result, json.dumps(result, indent=2).encode())
+        with Interrupt() as interrupt:
+            with tqdm(total=last, initial=self.step, unit="step", disable=None) as progress:
+                while self.step < last and not stopped_by:
+                    ends = (self.step - self.step % every + every for every in (TEST_EVERY, save_every))
+                    chunk = range(self.step, min(*ends, last))
+                    indices = np.stack([batch_indices(seed, step, batch_size, count) for step in chunk])
+                    cross_entropies, accuracies = self.backend.train(indices)
+                    train_curve.write(chunk.start + 1, cross_entropies, accuracies)
+                    _require_finite(cross_entropies, chunk.start + 1)
+                    self.step = chunk.stop
+                    if self.step % TEST_EVERY == 0 and self.step < last:
+                        test_curve.write(self.step, *self._evaluate(self._held_out_batch()))
+                    stopped_by = interrupt.received  # asked once a chunk, so that what stops is what was saved
+                    if self.step % save_every == 0 or self.step == last or stopped_by:
+                        train_curve.sync()  # before the checkpoint: going on from it, no step is missing
+                        test_curve.sync()
+                        self.save(run)
+                    progress.set_postfix(cross_entropy=cross_entropies[-1], accuracy=accuracies[-1], refresh=False)
+                    progress.update(len(chunk))
+            seconds = time.perf_counter() - started
+            if stopped_by and self.step < last:
+                raise UserError(
+                    f"stopped by {stopped_by.name}, saved after step {self.step}; to go on, the same command with "
+                    f"--load --train_num {last - self.step}",
+                    exit_code=128 + stopped_by,
+                )
+            # A signal that comes from here on is too late to stop anything but the test that the run is for.
+            result = self.test(run) | {"seconds": seconds, "images_per_second": steps * batch_size / seconds}
+            test_curve.write(last, [result["test_cross_entropy"]], [result["test_accuracy"]])
+            test_curve.sync()
+            write_atomically(run.result, json.dumps(result, indent=2).encode())
         return result
 
     def test(self, run: Run) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import backends
 import main
 from lenet import dataset
 from lenet.flags import physical_cores
+from lenet.trainer import Trainer
 
 
 def set_environment(variables):
@@ -90,14 +91,19 @@ def sabotaged(operation, how, save, flags):
         return command_line(flags)
 
 
-def interrupted(number, flags):
-    """command_line, but a signal comes when the first chunk of steps has just been dealt with."""
-    update, signals = tqdm.update, iter([number])
+MOMENTS = {"behind the first chunk": (tqdm, "update"), "in the final test": (Trainer, "test")}
 
-    def update_then_signal(bar, steps):
-        update(bar, steps)
+
+def interrupted(number, moment, flags):
+    """command_line, but a signal comes at that moment."""
+    owner, name = MOMENTS[moment]
+    method, signals = getattr(owner, name), iter([number])
+
+    def then_signal(*arguments):
+        done = method(*arguments)
         for each in signals:
             signal.raise_signal(each)
+        return done
 
-    with mock.patch.object(tqdm, "update", update_then_signal):
+    with mock.patch.object(owner, name, then_signal):
         return command_line(flags)

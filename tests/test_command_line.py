@@ -1,5 +1,6 @@
 """What a user types and reads: help, mistakes, and what a run leaves behind."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -48,6 +49,7 @@ def mistakes():
                 [*train, f"{flag}={value}"],
                 f"argument {flag}: '{value}' is not a whole number above",
             )
+    yield "too many threads", [*train, "--threads=100000"], f"above 0, at most {os.cpu_count()}"
     for value in ("0", "-1e-3", "fast", "nan", "inf"):
         flags = [*train, f"--learning_rate={value}"]
         yield f"--learning_rate {value}", flags, f"argument --learning_rate: '{value}' is not a number above 0"

@@ -188,11 +188,19 @@ def test_a_signal_saves_and_says_how_to_go_on(framework, flags, tmp_path, number
 
 def test_a_signal_between_two_chunks_is_saved_behind_the_next(framework, flags, tmp_path):
     command = flags(tmp_path, "--train", "--train_num", 100)
-    code, out, err = framework.do(jobs.interrupted, signal.SIGTERM, command)
+    code, out, err = framework.do(jobs.interrupted, signal.SIGTERM, "behind the first chunk", command)
     assert (code, out, err.count("\n")) == (143, "", 1)
     assert "stopped by SIGTERM, saved after step 20; " in err
     assert err.endswith("--load --train_num 80\n")
     assert step_of(folder(tmp_path, framework)) == 20
+
+
+def test_a_signal_in_the_final_test_does_not_cost_the_result(framework, flags, tmp_path):
+    command = flags(tmp_path, "--train", "--train_num", 20)
+    code, out, err = framework.do(jobs.interrupted, signal.SIGTERM, "in the final test", command)
+    assert (code, err) == (0, "")
+    result = json.loads((folder(tmp_path, framework) / "result.json").read_text())
+    assert f"test accuracy {100 * result['test_accuracy']:.2f} %" in out
 
 
 def test_the_second_signal_leaves_at_once(framework, flags, tmp_path):
