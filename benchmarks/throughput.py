@@ -17,11 +17,13 @@ from pathlib import Path
 
 from benchmarks.limit import LIBRARIES
 from benchmarks.stock.stopwatch import images_per_second
+from lenet.flags import lacks_bfloat16
 from lenet.run import Run
 from lenet.tensorboard import FILE, events
 
 PROJECT = Path(__file__).parents[1]
 IMPORTS = {"tensorflow": "tensorflow", "pytorch": "torch", "keras": "keras"}  # framework -> what its users import
+PRECISIONS = ("float32",) if lacks_bfloat16() else ("float32", "bfloat16")  # emulated it takes minutes
 Figures = dict[str, float]
 Round = dict[tuple[str, str], Figures]  # (framework, contender) -> what was measured
 
@@ -47,7 +49,7 @@ def measure(steps: int) -> Round:
         say_when = "print('{\"first_step_at\":', time.time(), '}')"
         found[framework, "import"] = python("-c", f"import time, {module}; {say_when}")
         found[framework, "stock"] = python("-m", f"benchmarks.stock.{framework}", str(steps))
-        for precision in ("float32", "bfloat16"):
+        for precision in PRECISIONS:
             found[framework, f"bare {precision}"] = python("-m", "benchmarks.bare", framework, precision, str(steps))
             found[framework, precision] = trainer(framework, precision, steps)
     return found
@@ -110,7 +112,7 @@ def tables(rounds: list[Round]) -> str:
     columns += ["peak memory, MB", "more than the import"]
     rows = [columns, ["---"] * len(columns)]
     for framework in IMPORTS:
-        for contender in ("stock", "float32", "bfloat16"):
+        for contender in ("stock", *PRECISIONS):
             one = (framework, contender)
             row = [f"{framework}, {contender}", plain(one, "images_per_second", ",.0f")]
             row += [ratio(one, (framework, "stock"), ".2f"), ratio(one, limit, ".0%")]
@@ -119,7 +121,7 @@ def tables(rounds: list[Round]) -> str:
             rows.append(row)
     rows += [[], ["", "Trainer to the bare backend", "evaluating an image to training on it"], ["---"] * 3]
     for framework in IMPORTS:
-        for precision in ("float32", "bfloat16"):
+        for precision in PRECISIONS:
             one, bare = (framework, precision), (framework, f"bare {precision}")
             rows.append([", ".join(one), ratio(one, bare, ".2f"), plain(bare, "evaluation_to_training_time", ".2f")])
     lines = [f"| {' | '.join(row)} |" if row else "" for row in rows]
