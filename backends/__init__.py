@@ -13,6 +13,8 @@ def load(framework: str) -> type[Backend]:
     """Import one framework and what is written for it; UserError when it is not installed."""
     # TensorFlow's C++ code, alone or under Keras, says much that its user cannot act on; Python's errors stay.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # By itself TensorFlow takes oneDNN, twice as fast, only on processors that have AVX512-VNNI or the like.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     # A GPU's memory as it is needed: a report's runs share it. PyTorch does so by itself.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
