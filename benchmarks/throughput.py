@@ -31,8 +31,8 @@ Round = dict[tuple[str, str], Figures]  # (framework, contender) -> what was mea
 def main() -> None:
     """Measure every contender in every round, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=520, help="the Trainer saves its checkpoint every 500")
     flags = parser.parse_args()
     rounds = []
     for i in range(flags.rounds):
