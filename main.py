@@ -97,16 +97,17 @@ def report(flags: argparse.Namespace) -> int:
     shared = given(flags, "log_dir", "data_dir", "batch_size", "learning_rate", "precision", "device", "save_every")
     command = [sys.executable, __file__, f"--threads={threads}"]
     command += [f"--{name}={value}" for name, value in shared.items()]
-    errors = grid.train(tasks, command, jobs, folder := flags.log_dir / "report")
 
     def predict(run: Run) -> np.ndarray:
         start = Checkpoint.load(run.checkpoint)
         return Trainer(build_backend(flags, run.framework, start), data, start).predict(data.test.images)
 
-    if done := [task for task in tasks if task.run not in errors]:
-        with writing(folder):
-            page = report.write(folder, done, data.test, predict, shlex.join(sys.argv))
-        print(page)
+    with grid.take(folder := flags.log_dir / "report") as lock:
+        errors = grid.train(tasks, command, jobs, lock)
+        if done := [task for task in tasks if task.run not in errors]:
+            with writing(folder):
+                page = report.write(folder, done, data.test, predict, shlex.join(sys.argv))
+            print(page)
     for run, error in errors.items():
         notice(f"{run.config} {run.framework} seed {run.seed} failed: {error}")
     return 1 if errors else 0

@@ -4,16 +4,16 @@ import fcntl
 import json
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from tqdm import tqdm
 
-from lenet import UserError
+from lenet import UserError, notice
 from lenet.architecture import Architecture
 from lenet.checkpoint import Checkpoint
 from lenet.run import Run
@@ -46,17 +46,30 @@ class Task:
         return found.state.step if same and found.state.step <= self.steps else 0
 
 
-def train(tasks: Sequence[Task], command: Sequence[str], jobs: int, folder: Path) -> dict[Run, str]:
-    """Train what the runs lack, `jobs` at once; returns what those that failed said last.
+def take(folder: Path) -> IO[str]:
+    """Make the report's folder and keep it to this process until the lock, which is returned, is closed.
 
-    `command` is main.py with the flags that all runs share. Their processes hold on to the lock in `folder`, so that
-    when this one is killed the next waits for what they have begun.
+    Waits for the report that holds it. UserError when the folder cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / "lock").open("w")
     except OSError as error:
         raise UserError(f"cannot write to the log folder: {error}; choose another with --log_dir") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        notice(f"waiting for an earlier report in {folder.parent}")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
+
+
+def train(tasks: Sequence[Task], command: Sequence[str], jobs: int, lock: IO[str]) -> dict[Run, str]:
+    """Train what the runs lack, `jobs` at once; returns what those that failed said last.
+
+    `command` is main.py with the flags that all runs share. Their processes hold on to the lock, too, so that when this
+    one is killed the next waits for what they have begun.
+    """
     children: set[subprocess.Popen[str]] = set()
     interrupted = threading.Event()
 
@@ -80,26 +93,20 @@ def train(tasks: Sequence[Task], command: Sequence[str], jobs: int, folder: Path
             return f"ended by {signal.Signals(-child.returncode).name}"
         return (said.splitlines() or [f"exit code {child.returncode}"])[-1] if child.returncode else ""
 
-    with lock:
+    missing = [(task, done) for task in tasks if (done := task.steps_done()) < task.steps]
+    bar = tqdm(total=len(tasks), initial=len(tasks) - len(missing), unit="run", disable=None)
+    with ThreadPoolExecutor(jobs) as pool, bar:
+        futures = {pool.submit(bring, task, done): task.run for task, done in missing}
+        errors = {}
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"waiting for what an earlier report is still training in {folder.parent}", file=sys.stderr)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        missing = [(task, done) for task in tasks if (done := task.steps_done()) < task.steps]
-        bar = tqdm(total=len(tasks), initial=len(tasks) - len(missing), unit="run", disable=None)
-        with ThreadPoolExecutor(jobs) as pool, bar:
-            futures = {pool.submit(bring, task, done): task.run for task, done in missing}
-            errors = {}
-            try:
-                for future in as_completed(futures):
-                    if said := future.result():
-                        errors[futures[future]] = said
-                    bar.update()
-            except BaseException:  # an interrupt: what waits is dropped, what runs is told
-                interrupted.set()
-                pool.shutdown(wait=False, cancel_futures=True)
-                for child in list(children):
-                    child.terminate()
-                raise
+            for future in as_completed(futures):
+                if said := future.result():
+                    errors[futures[future]] = said
+                bar.update()
+        except BaseException:  # an interrupt: what waits is dropped, what runs is told
+            interrupted.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in list(children):
+                child.terminate()
+            raise
     return errors

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lenet import figures
+from lenet import UserError, figures
 from lenet.architecture import Architecture, description
 from lenet.checkpoint import Checkpoint
 from lenet.dataset import Split
@@ -52,7 +52,6 @@ class Entry:
 
 def write(folder: Path, tasks: list[Task], test: Split, predict: Callable[[Run], np.ndarray], command: str) -> Path:
     """Write the report of finished tasks anew; returns the page. `predict` gives a run's probabilities of `test`."""
-    folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.png"):
         old.unlink()
 
@@ -83,14 +82,17 @@ def write(folder: Path, tasks: list[Task], test: Split, predict: Callable[[Run],
 def _summary(entries: list[Entry]) -> str:
     frameworks = list(dict.fromkeys(run.framework for entry in entries for run in entry.runs))
     seeds = len({run.seed for entry in entries for run in entry.runs})
-    (steps,) = {result["step"] for entry in entries for results in entry.results().values() for result in results}
+    steps, *others = {result["step"] for result in _all_results(entries)}
+    if others:
+        raise UserError("a run was trained further while the report was written; start it again", exit_code=1)
     headings = ["config", "what it changes", "parameters", "multiply-adds per image", "2017 report", *frameworks]
     rows = [headings, ["---"] * len(headings)]
     for entry in entries:
         multiply_adds = sum(layer.multiply_adds for layer in entry.architecture.layers)
         reported = f"{REPORTED[entry.config]:.2f} %" if entry.config in REPORTED else ""
         numbers = [f"{entry.architecture.parameters:,}", f"{multiply_adds:,}", reported]
-        cells = [_cell(entry.results().get(framework, [])) for framework in frameworks]
+        images = steps * entry.architecture.batch_size
+        cells = [_cell(entry.results().get(framework, []), images) for framework in frameworks]
         rows.append([entry.config, description(entry.config), *numbers, *cells])
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     return f"""# LeNet on MNIST
@@ -102,12 +104,14 @@ second, and training seconds (means).
 {table}"""
 
 
-def _cell(results: list[dict[str, Any]]) -> str:
+def _cell(results: list[dict[str, Any]], images: int) -> str:
     if not results:
         return ""
     accuracies = [100 * result["test_accuracy"] for result in results]
     spread = f" ± {statistics.stdev(accuracies):.2f}" if len(accuracies) > 1 else ""
-    speed, seconds = (statistics.mean(result[key] for result in results) for key in ("images_per_second", "seconds"))
+    speeds = [result["images_per_second"] for result in results]
+    # A run that was interrupted knows the seconds since it was continued alone.
+    speed, seconds = statistics.mean(speeds), statistics.mean(images / speed for speed in speeds)
     return f"{statistics.mean(accuracies):.2f}{spread} %<br>{speed:,.0f} images/s<br>{seconds:.1f} s"
 
 
@@ -155,8 +159,12 @@ for which (column); the {min(25, (said != test.labels).sum())} test digits that 
 <div class="pictures">{"".join(learned)}</div>"""
 
 
+def _all_results(entries: list[Entry]) -> list[dict[str, Any]]:
+    return [result for entry in entries for of_framework in entry.results().values() for result in of_framework]
+
+
 def _colophon(entries: list[Entry], command: str) -> str:
-    results = [result for entry in entries for of_framework in entry.results().values() for result in of_framework]
+    results = _all_results(entries)
 
     def all_of(*keys: str) -> str:
         return ", ".join(sorted({" ".join(str(result[key]) for key in keys) for result in results}))

@@ -1,5 +1,6 @@
 """--report: many runs, none trained twice, and what is written of them."""
 
+import fcntl
 import json
 import os
 import re
@@ -43,7 +44,7 @@ def test_a_killed_report_goes_on_and_trains_nothing_twice(report, reader, tmp_pa
     first = (runs / "seed-0/result.json").stat().st_mtime_ns
 
     out, err = report(*flags).communicate()
-    assert err == f"waiting for what an earlier report is still training in {tmp_path}\n"
+    assert err == f"main.py: notice: waiting for an earlier report in {tmp_path}\n"
     assert out == f"{tmp_path / 'report/report.html'}\n"
     # What the killed report had begun went on by itself and was waited for: no run was begun again.
     assert sorted(path.name for path in runs.glob("seed-*")) == ["seed-0", "seed-1", "seed-2"]
@@ -93,6 +94,17 @@ def test_a_report_that_cannot_be_written_says_so_in_one_line(report, tmp_path):
     out, err = process.communicate()
     assert (process.returncode, out, err.count("\n")) == (1, "", 1)
     assert f"{tmp_path / 'report'} cannot be written: " in err
+
+
+def test_one_report_at_a_time_is_written(report, tmp_path):
+    process = report("--config", "lenet5", "--framework", "pytorch", "--seeds", 1)
+    while not (tmp_path / "report/overview-light.png").exists():  # its first picture
+        assert process.poll() is None
+        time.sleep(0.02)
+    with (tmp_path / "report/lock").open() as lock, pytest.raises(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    process.communicate()
+    assert process.returncode == 0
 
 
 def test_the_report_says_what_the_runs_came_to(report, tmp_path):
