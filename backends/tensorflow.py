@@ -1,10 +1,24 @@
 """LeNet in TensorFlow: variables, tf.nn, and the steps of a chunk in one tf.function."""
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
 from lenet.architecture import BETA1, BETA2, EPSILON_HAT, IMAGE_SIZE, Architecture
 from lenet.backend import Backend, TrainingState, choose_device, storage_dtype
+
+
+@tf.custom_gradient
+def matmul(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
+    """Return x [n, in] times the kernel [in, out], and the gradients."""
+
+    def gradients(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        # tf.matmul's own, upstream times the transposed kernel, is slower on a processor: a twentieth of a step.
+        of_x = tf.transpose(tf.matmul(kernel, upstream, transpose_b=True))
+        return of_x, tf.matmul(x, upstream, transpose_a=True)
+
+    return tf.matmul(x, kernel), gradients
 
 
 class LeNet(Backend):
@@ -118,6 +132,6 @@ class LeNet(Backend):
         x = tf.reshape(x, [tf.shape(x)[0], -1])  # [n, height * width * channels]
         *hidden, output = self.architecture.dense_layers
         for layer in hidden:
-            x = self.activation(tf.matmul(x, weights[f"{layer.name}/kernel"]) + weights[f"{layer.name}/bias"])
+            x = self.activation(matmul(x, weights[f"{layer.name}/kernel"]) + weights[f"{layer.name}/bias"])
         x = tf.matmul(x, weights[f"{output.name}/kernel"]) + weights[f"{output.name}/bias"]
         return tf.cast(x, self.dtype)
