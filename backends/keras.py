@@ -1,6 +1,7 @@
 """LeNet in Keras 3: layers, compile and train_on_batch, on whichever engine KERAS_BACKEND names."""
 
 import importlib
+import os
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,9 @@ class LeNet(Backend):
         self.engine = keras.config.backend()
         if self.engine not in ("tensorflow", "torch", "jax"):
             raise UserError(f"Keras on {self.engine} cannot train; set KERAS_BACKEND to tensorflow, torch or jax")
+        averaged = [conv.pool_window for conv in architecture.conv if conv.pool == "average"]
+        if self.engine == "torch" and max(averaged, default=0) > 2:
+            raise UserError("Keras on torch counts an average-pool's padding; set KERAS_BACKEND=tensorflow")
         if precision == "float64" and keras.backend.result_type("float64", "float32") != "float64":
             raise UserError(f"Keras on {self.engine} rounds float64 to float32; set KERAS_BACKEND=tensorflow")
         self.threads = threads
@@ -55,7 +59,9 @@ class LeNet(Backend):
         with keras.device(self.device):
             self.model = _build(architecture, "mixed_bfloat16" if precision == "bfloat16" else precision)
             adam = FusedAdam if self.engine == "tensorflow" else keras.optimizers.Adam
-            self.adam = adam(architecture.learning_rate, BETA1, BETA2, EPSILON_HAT, name="adam")
+            # Keras takes a beta's power in floatx, but its difference from 1 exactly: both shall be of the same beta.
+            beta1, beta2 = (float(np.asarray(beta, keras.config.floatx())) for beta in (BETA1, BETA2))
+            self.adam = adam(architecture.learning_rate, beta1, beta2, EPSILON_HAT, name="adam")
             self.adam.build(self.model.trainable_variables)
             self.model.compile(
                 self.adam, keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"]
@@ -141,5 +147,7 @@ def _set_up_engine(engine: str, threads: int) -> bool:
         return torch.cuda.is_available()
     import jax
 
+    if hasattr(os, "sched_setaffinity"):  # JAX has a thread for each processor that it may use, and no other setting
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     jax.config.update("jax_default_matmul_precision", "highest")
     return jax.default_backend() == "gpu"
