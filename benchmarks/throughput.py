@@ -5,6 +5,7 @@ slows them all. Ratios are taken within a round; printed is each figure's median
 """
 
 import argparse
+import gzip
 import json
 import os
 import statistics
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from benchmarks.limit import LIBRARIES
 from benchmarks.stock.stopwatch import images_per_second
+from lenet.dataset import EMBEDDED
 from lenet.flags import lacks_bfloat16
 from lenet.run import Run
 from lenet.tensorboard import FILE, events
@@ -24,6 +26,7 @@ from lenet.tensorboard import FILE, events
 PROJECT = Path(__file__).parents[1]
 IMPORTS = {"tensorflow": "tensorflow", "pytorch": "torch", "keras": "keras"}  # framework -> what its users import
 PRECISIONS = ("float32",) if lacks_bfloat16() else ("float32", "bfloat16")  # emulated it takes minutes
+STEPS = 520  # a Trainer saves its checkpoint every 500, a pass over the data is 550
 Figures = dict[str, float]
 Round = dict[tuple[str, str], Figures]  # (framework, contender) -> what was measured
 
@@ -32,51 +35,61 @@ def main() -> None:
     """Measure every contender in every round, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--steps", type=int, default=520, help="the Trainer saves its checkpoint every 500")
     flags = parser.parse_args()
     rounds = []
-    for i in range(flags.rounds):
-        rounds.append(measure(flags.steps))
-        print(f"{i + 1} of {flags.rounds} rounds", file=sys.stderr)
+    with tempfile.TemporaryDirectory() as mnist:
+        unpack(Path(mnist))
+        for i in range(flags.rounds):
+            rounds.append(measure(mnist))
+            print(f"{i + 1} of {flags.rounds} rounds", file=sys.stderr)
     print(tables(rounds))
 
 
-def measure(steps: int) -> Round:
-    """Run every contender once."""
+def unpack(root: Path) -> None:
+    """Lay MNIST where torchvision expects it, as one that has trained before has it."""
+    raw = root / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for path in EMBEDDED.glob("*.gz"):
+        (raw / path.stem).write_bytes(gzip.decompress(path.read_bytes()))
+
+
+def measure(mnist: str) -> Round:
+    """Run every contender once; `mnist` is the folder that `unpack` filled."""
     products = [python("-m", "benchmarks.limit", library) for library in LIBRARIES]
     found = {("", "limit"): max(products, key=lambda product: product["gigaflops"])}
     for framework, module in IMPORTS.items():
         say_when = "print('{\"first_step_at\":', time.time(), '}')"
         found[framework, "import"] = python("-c", f"import time, {module}; {say_when}")
-        found[framework, "stock"] = python("-m", f"benchmarks.stock.{framework}", str(steps))
+        found[framework, "stock"] = python("-m", f"benchmarks.stock.{framework}", str(STEPS), mnist)
         for precision in PRECISIONS:
-            found[framework, f"bare {precision}"] = python("-m", "benchmarks.bare", framework, precision, str(steps))
-            found[framework, precision] = trainer(framework, precision, steps)
+            found[framework, f"bare {precision}"] = python("-m", "benchmarks.bare", framework, precision, str(STEPS))
+            found[framework, precision] = trainer(framework, precision)
     return found
 
 
 def python(*arguments: str, figures: Callable[[str], Figures] = json.loads) -> Figures:
     """Run Python, and take what `figures` makes of its output, its peak memory in MB, its first step in seconds."""
     started = time.time()
-    process = subprocess.Popen(
-        [sys.executable, *arguments],
-        cwd=PROJECT,
-        env=os.environ | {"CUDA_VISIBLE_DEVICES": "", "KERAS_BACKEND": "tensorflow"},  # it is about the processor
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    with process:
-        said = process.stdout.read() if process.stdout else ""
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        sys.exit(f"python {' '.join(arguments)} failed with exit code {process.returncode}")
+    with tempfile.TemporaryFile("w+") as complaints:
+        with subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=PROJECT,
+            env=os.environ | {"CUDA_VISIBLE_DEVICES": "", "KERAS_BACKEND": "tensorflow"},  # it is about the processor
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            text=True,
+        ) as process:
+            said = process.stdout.read() if process.stdout else ""
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            complaints.seek(0)
+            sys.exit(f"{complaints.read()}python {' '.join(arguments)} failed with exit code {process.returncode}")
     found = figures(said) | {"memory": usage.ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)}
     return found | {"first_step": found.get("first_step_at", started) - started}
 
 
-def trainer(framework: str, precision: str, steps: int) -> Figures:
+def trainer(framework: str, precision: str) -> Figures:
     """main.py with all that it does for a user; the event file tells when each step was written."""
     with tempfile.TemporaryDirectory() as folder:
         curve = Run(Path(folder), "lenet", framework, 0).folder / "train" / FILE
@@ -86,7 +99,7 @@ def trainer(framework: str, precision: str, steps: int) -> Figures:
             return {"first_step_at": step_times[0], "images_per_second": images_per_second(step_times)}
 
         flags = ("--framework", framework, "--precision", precision, "--log_dir", folder)
-        return python("main.py", "--train", "--train_num", str(steps), *flags, figures=figures)
+        return python("main.py", "--train", "--train_num", str(STEPS), *flags, figures=figures)
 
 
 def tables(rounds: list[Round]) -> str:

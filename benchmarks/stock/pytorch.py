@@ -1,9 +1,6 @@
 """LeNet as PyTorch's MNIST example trains: torchvision's MNIST, ToTensor, a DataLoader, relu before the pool, Adam."""
 
-import gzip
 import sys
-import tempfile
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +9,6 @@ from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
 from benchmarks.stock.stopwatch import BATCH_SIZE, Stopwatch
-from lenet.dataset import EMBEDDED
 
 
 class Net(nn.Module):
@@ -33,8 +29,8 @@ class Net(nn.Module):
         return F.log_softmax(self.fc2(x), dim=1)
 
 
-def train(root: str, steps: int) -> None:
-    """Train on torchvision's MNIST in `root`."""
+def train(steps: int, root: str) -> None:
+    """Train on torchvision's MNIST, which lies in `root`."""
     stopwatch = Stopwatch()
     dataset = datasets.MNIST(root, train=True, transform=transforms.ToTensor())
     loader = DataLoader(dataset, batch_size=BATCH_SIZE, shuffle=True)
@@ -51,9 +47,4 @@ def train(root: str, steps: int) -> None:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as root:
-        raw = Path(root) / "MNIST" / "raw"
-        raw.mkdir(parents=True)
-        for path in EMBEDDED.glob("*.gz"):
-            (raw / path.stem).write_bytes(gzip.decompress(path.read_bytes()))
-        train(root, int(sys.argv[1]))
+    train(int(sys.argv[1]), sys.argv[2])
