@@ -154,12 +154,20 @@ class Architecture:
 
 def load(config: str) -> Architecture:
     """Return the Architecture of the config file by that name."""
-    return from_toml(CONFIGS[config].read_text(encoding="utf-8"), str(CONFIGS[config]))
+    return from_toml(_text(config), str(CONFIGS[config]))
 
 
 def description(config: str) -> str:
     """What the config changes: the first line of its file, a comment."""
-    return CONFIGS[config].read_text(encoding="utf-8").partition("\n")[0].strip("# ")
+    return _text(config).partition("\n")[0].strip("# ")
+
+
+def _text(config: str) -> str:
+    path = CONFIGS[config]
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from None
 
 
 def from_toml(text: str, source: str) -> Architecture:

@@ -17,6 +17,7 @@ from lenet.architecture import CLASSES, IMAGE_SIZE
 
 EMBEDDED = Path(__file__).parent / "mnist"
 VALIDATION_SIZE = 5_000
+MAXIMUM_COUNT = 1_000_000  # all of EMNIST has 814,255
 # SHA-256 of the uncompressed files, as published.
 MNIST_SHA256 = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -93,6 +94,8 @@ def _read_idx(folder: Path, name: str, item_shape: tuple[int, ...], sha256: dict
             shape = struct.unpack(f">{rank}I", header[4:])
             if shape[0] == 0 or shape[1:] != item_shape:
                 raise UserError(f"{path}: of shape {shape}; wanted is {('n', *item_shape)}, n at least 1")
+            if shape[0] > MAXIMUM_COUNT:
+                raise UserError(f"{path}: its header says {shape[0]:,} items; at most {MAXIMUM_COUNT:,} are read")
             size = math.prod(shape)
             data = _read_at_most(file, size + 1)
     except FileNotFoundError:

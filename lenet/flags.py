@@ -36,6 +36,15 @@ def number(kind: type, minimum: int | None = None, maximum: float = math.inf) ->
     return convert
 
 
+def path(text: str) -> Path:
+    """A flag's type: a path that can be written into a text, such as a report's."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not text; choose another name") from None
+    return Path(text)
+
+
 def one_of(names: Sequence[str]) -> dict[str, Any]:
     """What makes a flag take one of `names`, and suggest one for what is nearly it."""
 

@@ -2,6 +2,7 @@
 
 import gzip
 import shutil
+import tracemalloc
 
 import jobs
 import numpy as np
@@ -66,7 +67,11 @@ BROKEN = {
     "labels in place of images": (IMAGES, header(300) + bytes(300), "not an IDX file"),
     "truncated": (IMAGES, header(300, 28, 28) + bytes(300 * 784 - 1), "its header says 235,200 bytes"),
     "too long": (IMAGES, header(300, 28, 28) + bytes(300 * 784 + 1), "the file has more"),
-    "claims terabytes": (IMAGES, header(2**32 - 1, 28, 28) + bytes(784), "the file has 784"),
+    "claims terabytes": (
+        IMAGES,
+        header(2**32 - 1, 28, 28) + bytes(784),
+        "4,294,967,295 items; at most 1,000,000 are read",
+    ),
     "other size": (IMAGES, header(300, 32, 32) + bytes(300 * 1024), "of shape (300, 32, 32)"),
     "no images": (IMAGES, header(0, 28, 28), "of shape (0, 28, 28)"),
     "fewer images than labels": (IMAGES, header(299, 28, 28) + bytes(299 * 784), "299 t10k images but 300 labels"),
@@ -87,6 +92,18 @@ def test_broken_file_is_refused(case, gzipped, small_data, tmp_path):
         dataset.load(folder)
     assert complaint in str(raised.value)
     assert str(folder) in str(raised.value)
+
+
+def test_gzip_is_read_no_further_than_the_header_says(small_data, tmp_path):
+    folder = shutil.copytree(small_data, tmp_path / "data")
+    (folder / IMAGES).unlink()
+    (folder / f"{IMAGES}.gz").write_bytes(gzip.compress(header(300, 28, 28) + bytes(200_000_000)))
+    tracemalloc.start()
+    with pytest.raises(UserError, match="the file has more"):
+        dataset.load(folder)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20_000_000  # the other files' 4 MB among it
 
 
 @pytest.mark.parametrize("damage", [lambda content: content[:-20], lambda content: content[:40] + content[60:]])
