@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lenet import UserError, notice
 from lenet.architecture import CONFIGS, PRECISIONS, load
-from lenet.flags import Parser, lacks_bfloat16, number, one_of, physical_cores
+from lenet.flags import Parser, lacks_bfloat16, number, one_of, path, physical_cores
 
 # What needs NumPy is imported where it is used, so that --help and a mistyped flag are answered at once.
 if TYPE_CHECKING:
@@ -55,15 +55,12 @@ def run(flags: argparse.Namespace) -> int:
     if not flags.train:
         result, where = trainer.test(place), source
     else:
-        continued = source is not None and source.resolve() == place.checkpoint.resolve()
-        lock, aside = place.take(continued)
-        with lock:
-            if continued and Checkpoint.load(place.checkpoint).state.step != start.state.step:
+        continued = source is not None and os.path.realpath(source) == os.path.realpath(place.checkpoint)
+        with place.take(continued):
+            if continued and Checkpoint.load(place.checkpoint).sha256 != start.sha256:
                 raise UserError(f"another process has just trained in {place.folder}; start this one again")
-            if aside:
-                notice(f"the run that lay in {place.folder} lies in {aside} now")
             result, where = trainer.train(flags.train_num, place, flags.save_every), place.folder
-    print(
+    say(
         f"{flags.config} {flags.framework} seed {start.seed} step {result['step']}: "
         f"test accuracy {100 * result['test_accuracy']:.2f} %, cross-entropy {result['test_cross_entropy']:.4f}, "
         f"{result['images_per_second']:,.0f} images/s, {where}"
@@ -78,9 +75,11 @@ def report(flags: argparse.Namespace) -> int:
     from lenet import dataset, grid, report
     from lenet.checkpoint import Checkpoint
     from lenet.files import writing
+    from lenet.interrupt import handle, stop
     from lenet.run import Run
     from lenet.trainer import Trainer
 
+    handle(stop)
     data = dataset.load(flags.data_dir or dataset.EMBEDDED)
     tasks = [
         grid.Task(
@@ -107,10 +106,19 @@ def report(flags: argparse.Namespace) -> int:
         if done := [task for task in tasks if task.run not in errors]:
             with writing(folder):
                 page = report.write(folder, done, data.test, predict, shlex.join(sys.argv))
-            print(page)
+            say(str(page))
     for run, error in errors.items():
         notice(f"{run.config} {run.framework} seed {run.seed} failed: {error}")
     return 1 if errors else 0
+
+
+def say(line: str) -> None:
+    """Print a result; UserError when nobody takes it."""
+    try:
+        print(line, flush=True)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # where Python's own last flush will go
+        raise UserError(f"the result cannot be printed: {error.strerror}; what was saved is whole", 1) from None
 
 
 def starting_point(flags: argparse.Namespace, data: "Dataset") -> "tuple[Path | None, Checkpoint]":
@@ -160,14 +168,14 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     flag("--report", action="store_true", help="train every config in every framework, and compare them in a report")
     own = "without a value, the run of this config, framework and seed in the log folder (default: begin anew)"
     load_help = f"continue a checkpoint (a file or a run's folder, whichever framework wrote it); {own}"
-    flag("-l", "--load", nargs="?", const=False, type=Path, metavar="CHECKPOINT", help=load_help)
-    flag("--train_num", type=number(int), metavar="N", help="steps to make, a mini-batch each; with --load, to add")
+    flag("-l", "--load", nargs="?", const=False, type=path, metavar="CHECKPOINT", help=load_help)
+    flag("--train_num", type=number(int, 0), metavar="N", help="steps to make, a mini-batch each; with --load, to add")
     several = "with --report several may be given, by default it takes all"
     flag("--save_every", type=number(int), default=500, metavar="N", help="steps (default: 500); also at the end")
     flag("--framework", **one_of(FRAMEWORKS), action="append", help=f"(default: pytorch); {several}")
     flag("--config", **one_of(list(CONFIGS)), action="append", help=f"a file in configs/ (default: lenet); {several}")
-    flag("--log_dir", type=Path, default="logs", metavar="FOLDER", help="where the runs lie (default: logs)")
-    flag("--data_dir", type=Path, metavar="FOLDER", help="four IDX files (default: MNIST, which comes with this)")
+    flag("--log_dir", type=path, default="logs", metavar="FOLDER", help="where the runs lie (default: logs)")
+    flag("--data_dir", type=path, metavar="FOLDER", help="four IDX files (default: MNIST, which comes with this)")
     flag("--seed", type=number(int, 0), metavar="N", help="of parameters and batches (default: the checkpoint's, or 0)")
     flag("--seeds", type=number(int), metavar="N", help="seeds 0 to N-1, for --report (default: 3)")
     flag("--jobs", type=number(int), metavar="N", help="runs at once, for --report (default: one per two cores)")
@@ -187,6 +195,10 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f"--{min(alone)} goes with --train")
     if not flags.report and (flags.seeds or flags.jobs):
         parser.error("--seeds and --jobs go with --report")
+    if flags.train_num == 0 and flags.load is None:
+        parser.error(
+            "argument --train_num: '0' is not a whole number above 0; with --load, 0 ends what was killed in its test"
+        )
     if flags.report:
         flags.seeds = flags.seeds or 3
         flags.config, flags.framework = flags.config or CONFIGS, flags.framework or FRAMEWORKS
@@ -198,4 +210,6 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
+    if sys.stderr is None:  # closed: nothing else shall become file 2, which frameworks write to
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
     sys.exit(main())

@@ -1,5 +1,6 @@
 """All that is the same for every framework: imports NumPy, never a framework."""
 
+import contextlib
 import sys
 
 
@@ -17,4 +18,5 @@ class UserError(Exception):
 
 def notice(text: str) -> None:
     """Say what the user should know, apart from the result."""
-    print(f"main.py: notice: {text}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # whoever listened to a report's run may have been killed
+        print(f"main.py: notice: {text}", file=sys.stderr, flush=True)

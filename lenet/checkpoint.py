@@ -16,8 +16,9 @@ from lenet.backend import TrainingState, storage_dtype
 from lenet.files import write_atomically
 from lenet.initialization import initial_parameters
 
-FORMAT = "lenet-1"
+FORMAT = "lenet-2"
 MAXIMUM_STEP = 2**53  # float64 counts no further
+DTYPES = {"float32": "F32", "float64": "F64"}  # NumPy's names -> those of safetensors
 PREFIXES = ("", "first_moment/", "second_moment/")  # of the arrays' names, in the order of TrainingState.arrays
 
 
@@ -31,6 +32,8 @@ class Checkpoint:
     precision: str
     training_sha256: dict[str, str]  # of the files that it is trained on
     written_by: dict[str, Any] = field(default_factory=dict)  # framework, engine, versions
+    history: list[dict[str, Any]] = field(default_factory=list)  # from_step, framework, settings: one a change of them
+    sha256: str = ""  # of the file that it was loaded from
 
     @classmethod
     def initial(
@@ -62,6 +65,7 @@ class Checkpoint:
             "precision": self.precision,
             "training_sha256": json.dumps(self.training_sha256),
             "written_by": json.dumps(self.written_by),
+            "history": json.dumps(self.history),
         }
         if name := _not_finite(arrays):
             raise UserError(f"{name} is not finite after step {self.state.step}, so it is not saved", exit_code=1)
@@ -72,33 +76,42 @@ class Checkpoint:
     def load(cls, path: Path) -> Self:
         """Read the file; UserError when there is none, or it is damaged or something else."""
         try:
+            if path.exists() and not path.is_file():
+                raise UserError("not a file")
+            path.open("rb").close()  # safetensors calls whatever it cannot open missing
             with safe_open(path, framework="numpy") as file:
                 metadata = file.metadata() or {}
-                arrays = file.get_tensors()
-            if metadata.get("format") != FORMAT:
-                raise UserError(f"its format is not {FORMAT}")
-            if metadata.pop("sha256", None) != _sha256(arrays, metadata):
+                if metadata.get("format") != FORMAT:
+                    raise UserError(f"its format is not {FORMAT}")
+                architecture, precision = from_toml(metadata["config"], "config"), metadata["precision"]
+                dtype = DTYPES[storage_dtype(precision)]
+                expected = {prefix + name: shape for prefix in PREFIXES for name, shape in architecture.shapes.items()}
+                slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - it has no other iterator
+                if {name: (part.get_dtype(), tuple(part.get_shape())) for name, part in slices.items()} != {
+                    name: (dtype, shape) for name, shape in expected.items()
+                }:
+                    raise UserError("its arrays are not those of its config")
+                arrays = file.get_tensors()  # only now: another model may be larger than the memory
+            sha256 = metadata.pop("sha256", "")
+            if sha256 != _sha256(arrays, metadata):
                 raise UserError("damaged, its content is not what its SHA-256 says; use another copy")
             if name := _not_finite(arrays):
                 raise UserError(f"{name} is not finite")
-            architecture = from_toml(metadata["config"], "config")
-            precision, dtype = metadata["precision"], storage_dtype(metadata["precision"])
-            expected = {prefix + name: shape for prefix in PREFIXES for name, shape in architecture.shapes.items()}
-            if {name: array.shape for name, array in arrays.items()} != expected or any(
-                array.dtype != dtype for array in arrays.values()
-            ):
-                raise UserError("its arrays are not those of its config")
             groups = [{name: arrays[prefix + name] for name in architecture.shapes} for prefix in PREFIXES]
             step, seed = int(metadata["step"]), int(metadata["seed"])
-            training_sha256, written_by = json.loads(metadata["training_sha256"]), json.loads(metadata["written_by"])
+            training_sha256, written_by, history = (
+                json.loads(metadata[key]) for key in ("training_sha256", "written_by", "history")
+            )
             if (
                 precision not in PRECISIONS
                 or not 0 <= step <= MAXIMUM_STEP
                 or seed < 0
-                or not all(isinstance(value, dict) for value in (training_sha256, written_by))
+                or not isinstance(history, list)
+                or not all(isinstance(value, dict) for value in (training_sha256, written_by, *history))
             ):
                 raise UserError("its step, seed, precision or origin is none that a run can have")
-            return cls(TrainingState(step, *groups), architecture, seed, precision, training_sha256, written_by)
+            state = TrainingState(step, *groups)
+            return cls(state, architecture, seed, precision, training_sha256, written_by, history, sha256)
         except FileNotFoundError:
             raise UserError(f"there is no checkpoint {path}; train one first, or name another after --load") from None
         except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError, UserError) as error:
@@ -121,8 +134,7 @@ def _header(arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> bytes:
     end = 0
     for name, array in arrays.items():
         start, end = end, end + array.nbytes
-        dtype = {"float32": "F32", "float64": "F64"}[array.dtype.name]
-        header[name] = {"dtype": dtype, "shape": array.shape, "data_offsets": (start, end)}
+        header[name] = {"dtype": DTYPES[array.dtype.name], "shape": array.shape, "data_offsets": (start, end)}
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)  # so that the arrays lie aligned
     return struct.pack("<Q", len(text)) + text

@@ -29,21 +29,28 @@ class Task:
     training_sha256: dict[str, str]
     steps: int
 
-    def steps_done(self) -> int:
-        """How many of its steps the run has behind it; all of them only when its result is written, too."""
+    def steps_done(self) -> int | None:
+        """How many of its steps the run has behind it; None when there is none, or it was trained otherwise."""
         try:
             found = Checkpoint.load(self.run.checkpoint)
-            if found.state.step == self.steps and json.loads(self.run.result.read_text())["step"] != self.steps:
-                return 0
-        except (UserError, OSError, ValueError, KeyError, TypeError):  # no result, or not a whole one
-            return 0
+        except UserError:
+            return None
         same = (
             found.architecture == self.architecture
             and found.precision == self.precision
             and found.training_sha256 == self.training_sha256
             and found.seed == self.run.seed
+            and [entry.get("framework") for entry in found.history] == [self.run.framework]  # and was so from step 0 on
+            and found.history[0].get("from_step") == 0
         )
-        return found.state.step if same and found.state.step <= self.steps else 0
+        return found.state.step if same and found.state.step <= self.steps else None
+
+    def tested(self) -> bool:
+        """Whether the result of the last step is written."""
+        try:
+            return bool(json.loads(self.run.result.read_text())["step"] == self.steps)
+        except (OSError, ValueError, KeyError, TypeError):  # no result, or not a whole one
+            return False
 
 
 def take(folder: Path) -> IO[str]:
@@ -73,9 +80,10 @@ def train(tasks: Sequence[Task], command: Sequence[str], jobs: int, lock: IO[str
     children: set[subprocess.Popen[str]] = set()
     interrupted = threading.Event()
 
-    def bring(task: Task, done: int) -> str:
-        words = [*command, "--train", f"--train_num={task.steps - done}", f"--config={task.run.config}"]
-        words += [f"--framework={task.run.framework}", f"--seed={task.run.seed}", *(["--load"] if done else [])]
+    def bring(task: Task, done: int | None) -> str:
+        words = [*command, "--train", f"--train_num={task.steps - (done or 0)}", f"--config={task.run.config}"]
+        words += [f"--framework={task.run.framework}", f"--seed={task.run.seed}"]
+        words += ["--load"] if done is not None else []
         with subprocess.Popen(
             words,
             stdout=subprocess.PIPE,
@@ -91,9 +99,12 @@ def train(tasks: Sequence[Task], command: Sequence[str], jobs: int, lock: IO[str
             children.remove(child)
         if child.returncode < 0:
             return f"ended by {signal.Signals(-child.returncode).name}"
-        return (said.splitlines() or [f"exit code {child.returncode}"])[-1] if child.returncode else ""
+        if child.returncode == 0:
+            return ""
+        lines = said.splitlines() or [f"exit code {child.returncode}"]
+        return said if any(line.startswith("Traceback") for line in lines) else lines[-1]  # of a bug, all is told
 
-    missing = [(task, done) for task in tasks if (done := task.steps_done()) < task.steps]
+    missing = [(task, done) for task in tasks if (done := task.steps_done()) != task.steps or not task.tested()]
     bar = tqdm(total=len(tasks), initial=len(tasks) - len(missing), unit="run", disable=None)
     with ThreadPoolExecutor(jobs) as pool, bar:
         futures = {pool.submit(bring, task, done): task.run for task, done in missing}

@@ -1,26 +1,39 @@
-"""Ctrl-C and SIGTERM as a wish to stop soon."""
+"""Ctrl-C, SIGTERM, and the SIGHUP of a terminal that is closed, as a wish to stop soon."""
 
 import signal
+from collections.abc import Callable
 from types import FrameType
-from typing import Self
+from typing import Any, NoReturn, Self
+
+from lenet import UserError
 
 
 class Interrupt:
-    """While it is entered, the first SIGINT or SIGTERM is only noted, in `received`; a second one ends the process."""
+    """While it is entered, the first signal is only noted, in `received`; a second one ends the process."""
 
     received: signal.Signals | None = None
 
     def __enter__(self) -> Self:
-        # A shell has its background jobs ignore SIGINT: that stays so.
-        wanted = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
-        self.before = {number: signal.signal(number, self._note) for number in wanted}
+        self.before = handle(self._note)
         return self
 
     def _note(self, number: int, _: FrameType | None) -> None:
+        handle(signal.SIG_DFL)
         self.received = signal.Signals(number)
-        for each in self.before:
-            signal.signal(each, signal.SIG_DFL)
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self.before.items():
             signal.signal(number, handler)
+
+
+def stop(number: int, _: FrameType | None) -> NoReturn:
+    """Handle the first signal by UserError; a second one ends the process."""
+    handle(signal.SIG_DFL)
+    raise UserError(f"stopped by {signal.Signals(number).name}", 128 + number)
+
+
+def handle(handler: Callable[[int, FrameType | None], Any] | signal.Handlers) -> dict[int, Any]:
+    """Set what handles each of the signals; returns what did before, by the signal's number."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    # A shell has its background jobs ignore SIGINT, and nohup SIGHUP: that stays so.
+    return {number: signal.signal(number, handler) for number in numbers if signal.getsignal(number) != signal.SIG_IGN}

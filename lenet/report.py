@@ -109,10 +109,14 @@ def _cell(results: list[dict[str, Any]], images: int) -> str:
         return ""
     accuracies = [100 * result["test_accuracy"] for result in results]
     spread = f" ± {statistics.stdev(accuracies):.2f}" if len(accuracies) > 1 else ""
-    speeds = [result["images_per_second"] for result in results]
-    # A run that was interrupted knows the seconds since it was continued alone.
+    accuracy = f"{statistics.mean(accuracies):.2f}{spread} %"
+    # A run that was killed in its test was trained by another process, whose speed it does not know.
+    speeds = [result["images_per_second"] for result in results if result["images_per_second"]]
+    if not speeds:
+        return accuracy
+    # One that was interrupted before knows the seconds since it was continued alone.
     speed, seconds = statistics.mean(speeds), statistics.mean(images / speed for speed in speeds)
-    return f"{statistics.mean(accuracies):.2f}{spread} %<br>{speed:,.0f} images/s<br>{seconds:.1f} s"
+    return f"{accuracy}<br>{speed:,.0f} images/s<br>{seconds:.1f} s"
 
 
 def _section(entry: Entry, test: Split, probabilities: np.ndarray, picture: Callable[..., str]) -> str:

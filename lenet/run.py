@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, ClassVar
 
-from lenet import UserError
+from lenet import UserError, notice
 from lenet.files import TEMPORARY
 
 
@@ -37,13 +37,12 @@ class Run:
         """What the run came to, as JSON."""
         return self.folder / "result.json"
 
-    def take(self, continued: bool) -> tuple[IO[str], Path | None]:
-        """Make the folder ready and keep it to this process until the lock, returned first, is closed.
+    def take(self, continued: bool) -> IO[str]:
+        """Make the folder ready and keep it to this process until the lock, which is returned, is closed.
 
-        An earlier run that is not continued is moved aside, to the path returned second. UserError when another
-        process trains there, or the folder cannot be written.
+        An earlier run that is not continued is moved aside, with a notice. UserError when another process trains there,
+        or the folder cannot be written.
         """
-        aside = None
         try:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             gate = os.open(self.folder.parent, os.O_RDONLY)
@@ -53,11 +52,9 @@ class Run:
                     with self._lock():
                         names = (self.folder.with_name(f"{self.folder.name}.{i}") for i in itertools.count(1))
                         aside = self.folder.rename(next(name for name in names if not name.exists()))
+                        notice(f"the run that lay in {self.folder} lies in {aside} now")
                 self.folder.mkdir(exist_ok=True)
-                lock = self._lock()
-                for leftover in self.folder.glob(f"*{TEMPORARY}"):  # of a process that was killed while it saved
-                    leftover.unlink()
-                return lock, aside
+                return self._lock()
             finally:
                 os.close(gate)
         except OSError as error:
@@ -78,4 +75,6 @@ class Run:
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
+        for leftover in self.folder.glob(f"*{TEMPORARY}"):  # of a process that was killed while it saved
+            leftover.unlink()
         return lock

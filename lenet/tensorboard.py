@@ -27,8 +27,9 @@ class ScalarWriter:
             self.path.touch()
             self.file = self.path.open("r+b")
             self.records = RecordWriter(self.file)
-            ends = [end for end, event in events(self.file.read()) if event.step <= last_step]
-            self.file.truncate(max(ends, default=0))
+            kept = [(0, 0), *((end, event.step) for end, event in events(self.file.read()) if event.step <= last_step)]
+            end, self.last_step = kept[-1]
+            self.file.truncate(end)
             if self.file.seek(0, os.SEEK_END) == 0:
                 self.records.write(Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString())
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import platform
+import shlex
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from lenet import UserError
+from lenet import UserError, notice
 from lenet.backend import Backend
 from lenet.checkpoint import Checkpoint
 from lenet.dataset import Dataset, Split, batch_indices
@@ -38,20 +39,23 @@ class Trainer:
         """Make `steps` more steps and test; returns what it writes into result.json.
 
         Saves every `save_every` steps, at the end, and when interrupted: then, or when the cross-entropy is not finite
-        or a file cannot be written, UserError.
+        or a file cannot be written, UserError. Without a step to make it tests what a run that was killed had trained.
         """
         seed, batch_size, count = self.start.seed, self.start.architecture.batch_size, len(self.dataset.train.images)
         self.backend.load_training_set(*self.dataset.train)
         train_curve = ScalarWriter(run.folder / "train", self.step)
-        test_curve = ScalarWriter(run.folder / "test", self.step)
-        last = self.step + steps
-        stopped_by = None
+        test_curve = ScalarWriter(run.folder / "test", self.step if steps else self.step - 1)
+        if 0 < train_curve.last_step < self.step:
+            missing = f"steps {train_curve.last_step + 1} to {self.step}"
+            notice(f"{train_curve.path} is damaged, its {missing} are lost; the checkpoint is whole")
+        last, at_once = self.step + steps, 1
         started = time.perf_counter()
         with Interrupt() as interrupt:
             with tqdm(total=last, initial=self.step, unit="step", disable=None) as progress:
-                while self.step < last and not stopped_by:
+                while self.step < last and not interrupt.received:
                     ends = (self.step - self.step % every + every for every in (TEST_EVERY, save_every))
-                    chunk = range(self.step, min(*ends, last))
+                    chunk = range(self.step, min(*ends, self.step + at_once, last))
+                    chunk_started = time.perf_counter()
                     indices = np.stack([batch_indices(seed, step, batch_size, count) for step in chunk])
                     cross_entropies, accuracies = self.backend.train(indices)
                     train_curve.write(chunk.start + 1, cross_entropies, accuracies)
@@ -59,19 +63,19 @@ class Trainer:
                     self.step = chunk.stop
                     if self.step % TEST_EVERY == 0 and self.step < last:
                         test_curve.write(self.step, *self._evaluate(self._held_out_batch()))
-                    stopped_by = interrupt.received  # asked once a chunk, so that what stops is what was saved
-                    if self.step % save_every == 0 or self.step == last or stopped_by:
-                        train_curve.sync()  # before the checkpoint: going on from it, no step is missing
-                        test_curve.sync()
-                        self.save(run)
+                    if self.step % save_every == 0 and self.step < last:
+                        self.save(run, train_curve, test_curve)
+                    # What takes about a second, so that a signal is heard in time however slow the steps are.
+                    at_once = max(1, int(len(chunk) / (time.perf_counter() - chunk_started)))
                     progress.set_postfix(cross_entropy=cross_entropies[-1], accuracy=accuracies[-1], refresh=False)
                     progress.update(len(chunk))
+            self.save(run, train_curve, test_curve)
             seconds = time.perf_counter() - started
-            if stopped_by and self.step < last:
+            if interrupt.received and self.step < last:
                 raise UserError(
-                    f"stopped by {stopped_by.name}, saved after step {self.step}; to go on, the same command with "
-                    f"--load --train_num {last - self.step}",
-                    exit_code=128 + stopped_by,
+                    f"stopped by {interrupt.received.name}, saved after step {self.step}; to go on, the same command "
+                    f"with --load {shlex.quote(str(run.folder))} --train_num {last - self.step}",
+                    exit_code=128 + interrupt.received,
                 )
             # A signal that comes from here on is too late to stop anything but the test that the run is for.
             result = self.test(run) | {"seconds": seconds, "images_per_second": steps * batch_size / seconds}
@@ -107,11 +111,25 @@ class Trainer:
         probabilities: np.ndarray = np.exp(self._log_probabilities(images))
         return probabilities
 
-    def save(self, run: Run) -> None:
+    def save(self, run: Run, *curves: ScalarWriter) -> None:
         """Write the run's checkpoint and, beside it, the settings that it was trained with."""
+        for curve in curves:  # before the checkpoint: going on from it, no step is missing
+            curve.sync()
         written_by = {"framework": run.framework, "engine": self.backend.engine, "versions": self._versions()}
-        now = dataclasses.replace(self.start, state=self.backend.read_state(), written_by=written_by)
-        now.save(run.checkpoint)
+        settings = {
+            "framework": run.framework,
+            "engine": self.backend.engine,
+            "seed": self.start.seed,
+            "precision": self.start.precision,
+            "batch_size": self.start.architecture.batch_size,
+            "learning_rate": self.start.architecture.learning_rate,
+            "training_sha256": self.start.training_sha256,
+        }
+        history = self.start.history
+        if not history or history[-1] != {**history[-1], **settings}:
+            history = [*history, {"from_step": self.start.state.step, **settings}]
+        state = self.backend.read_state()
+        dataclasses.replace(self.start, state=state, written_by=written_by, history=history).save(run.checkpoint)
         write_atomically(run.folder / "config.toml", self.start.architecture.to_toml().encode())
 
     def _held_out_batch(self) -> Split:
@@ -144,7 +162,7 @@ def _require_finite(cross_entropies: Sequence[float] | np.ndarray, first_step: i
     """UserError naming the first step whose cross-entropy is infinite or no number."""
     if len(bad := np.flatnonzero(~np.isfinite(cross_entropies))):
         raise UserError(
-            f"the cross-entropy is not finite at step {first_step + bad[0]}; what was saved before is whole: go on "
-            "from it with --load and a smaller --learning_rate",
+            f"the cross-entropy is not finite at step {first_step + bad[0]}, and nothing since the last checkpoint is "
+            "saved; go on from that with --load, or begin anew, with a smaller --learning_rate",
             exit_code=1,
         )

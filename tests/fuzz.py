@@ -17,7 +17,7 @@ from conftest import write_idx
 from test_checkpoint import example
 
 from lenet import UserError, checkpoint, dataset
-from lenet.architecture import CONFIGS, from_toml
+from lenet.architecture import CONFIGS, from_toml, load
 from lenet.checkpoint import Checkpoint
 
 NUMBERS = ["0", "-1", "1e400", "nan", "inf", "9" * 25, "9" * 5000, "0x7fffffff", "1_0", "true", "[]", "{}", '""']
@@ -113,13 +113,14 @@ def fuzz_idx(generator, folder):
     return attempt
 
 
-def fuzz_config(generator, _):
+def fuzz_config(generator, folder):
     """The project's own configs."""
     texts = [path.read_bytes() for path in CONFIGS.values()]
+    CONFIGS["damaged"] = folder / "damaged.toml"
 
     def attempt():
-        text = mutate(generator, texts[int(generator.integers(len(texts)))]).decode(errors="replace")
-        architecture = from_toml(text, "config")
+        CONFIGS["damaged"].write_bytes(mutate(generator, texts[int(generator.integers(len(texts)))]))
+        architecture = load("damaged")
         assert from_toml(architecture.to_toml(), "again") == architecture
 
     return attempt

@@ -13,7 +13,9 @@ from tqdm import tqdm
 import backends
 import main
 from lenet import dataset
+from lenet.checkpoint import Checkpoint
 from lenet.flags import physical_cores
+from lenet.run import Run
 from lenet.trainer import Trainer
 
 
@@ -106,4 +108,19 @@ def interrupted(number, moment, flags):
         return done
 
     with mock.patch.object(owner, name, then_signal):
+        return command_line(flags)
+
+
+def replaced(flags):
+    """command_line, but another process has trained the run anew, just as far, before this one has its lock."""
+    take = Run.take
+
+    def late(place, continued):
+        start = Checkpoint.load(place.checkpoint)
+        for array in start.state.parameters.values():
+            array *= 2
+        start.save(place.checkpoint)
+        return take(place, continued)
+
+    with mock.patch.object(Run, "take", late):
         return command_line(flags)

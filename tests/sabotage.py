@@ -1,7 +1,7 @@
 """main.py, but one step of saving a checkpoint goes wrong: python sabotage.py OPERATION HOW SAVE and main.py's flags.
 
 OPERATION is open, write, fsync, rename or fsync_folder; HOW is an error's name, such as ENOSPC, or KILL; SAVE says in
-which save it happens, from 1.
+which save it happens, from 1. With SAVE 0, OPERATION is test, the final test, or result, the writing of its result.
 """
 
 import contextlib
@@ -12,6 +12,9 @@ import stat
 import sys
 from pathlib import Path
 from unittest import mock
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from lenet.trainer import Trainer
 
 OPERATIONS = ("open", "write", "fsync", "rename", "fsync_folder")
 
@@ -42,10 +45,10 @@ class File:
 def sabotage(operation, how, save):
     """While it is entered, that operation of that save goes wrong."""
     saves = 0
-    path_open, path_replace, os_fsync = Path.open, Path.replace, os.fsync
+    path_open, path_replace, os_fsync, test = Path.open, Path.replace, os.fsync, Trainer.test
 
     def strike(what):
-        if what != operation or saves != save:
+        if what != operation or (save and saves != save):
             return
         if how == "KILL":
             os.kill(os.getpid(), signal.SIGKILL)
@@ -53,6 +56,8 @@ def sabotage(operation, how, save):
 
     def patched_open(path, *arguments, **keywords):
         nonlocal saves
+        if path.name == "result.json.tmp":
+            strike("result")
         if path.name != "checkpoint.safetensors.tmp":
             return path_open(path, *arguments, **keywords)
         saves += 1
@@ -72,7 +77,12 @@ def sabotage(operation, how, save):
             strike("fsync")
         return os_fsync(descriptor)
 
+    def patched_test(trainer, run):
+        strike("test")
+        return test(trainer, run)
+
     with (
+        mock.patch.object(Trainer, "test", patched_test),
         mock.patch.object(Path, "open", patched_open),
         mock.patch.object(Path, "replace", patched_replace),
         mock.patch.object(os, "fsync", patched_fsync),
@@ -81,7 +91,6 @@ def sabotage(operation, how, save):
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parents[1]))
     import main
 
     with sabotage(sys.argv[1], sys.argv[2], int(sys.argv[3])):

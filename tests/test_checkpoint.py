@@ -20,7 +20,9 @@ def example(dtype=np.float32):
         for _ in range(3)
     ]
     precision = np.dtype(dtype).name
-    return Checkpoint(TrainingState(17, *groups), SMALL, 5, precision, {"train": "00ff"}, {"framework": "pytorch"})
+    history = [{"from_step": 0, "framework": "keras"}, {"from_step": 9, "framework": "pytorch"}]
+    state = TrainingState(17, *groups)
+    return Checkpoint(state, SMALL, 5, precision, {"train": "00ff"}, {"framework": "pytorch"}, history)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -34,7 +36,7 @@ def test_what_is_saved_is_loaded(tmp_path, dtype):
             assert a[name].dtype == b[name].dtype
             np.testing.assert_array_equal(a[name], b[name])
     assert loaded.state.step == 17
-    for name in ("architecture", "seed", "precision", "training_sha256", "written_by"):
+    for name in ("architecture", "seed", "precision", "training_sha256", "written_by", "history"):
         assert getattr(saved, name) == getattr(loaded, name)
 
 

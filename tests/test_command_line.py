@@ -44,11 +44,8 @@ def mistakes():
     yield "train_num alone", ["--test", "--train_num", "5"], "--train_num goes with --train"
     for flag in ("--train_num", "--batch_size", "--threads"):
         for value in ("0", "-3", "many", "1.5", ""):
-            yield (
-                f"{flag} {value}",
-                [*train, f"{flag}={value}"],
-                f"argument {flag}: '{value}' is not a whole number above",
-            )
+            complaint = f"argument {flag}: '{value}' is not a whole number "
+            yield f"{flag} {value}", [*train, f"{flag}={value}"], complaint
     yield "too many threads", [*train, "--threads=100000"], f"above 0, at most {os.cpu_count()}"
     for value in ("0", "-1e-3", "fast", "nan", "inf"):
         flags = [*train, f"--learning_rate={value}"]
@@ -74,6 +71,13 @@ def mistakes():
     yield "truncated", [*train, "--load", "{tmp}/truncated"], "{tmp}/truncated: not a checkpoint, or not a whole one"
     yield "flipped byte", ["--test", "--load", "{tmp}/flipped"], "{tmp}/flipped: not a checkpoint, or not a whole one"
     yield "no checkpoint", ["--test", "--load", "{tmp}/text"], "{tmp}/text: not a checkpoint, or not a whole one"
+    yield "a folder's name that is no text", [*train, "--load", "{tmp}/\udce9"], "is not text; choose another name"
+    yield "a pipe", ["--test", "--load", "{tmp}/pipe"], "{tmp}/pipe: not a checkpoint, or not a whole one: not a file"
+    yield (
+        "another model",
+        ["--test", "--load", "{tmp}/float8"],
+        "float8: not a checkpoint, or not a whole one: its format",
+    )
     yield "no data folder", [*train, "--data_dir", "{tmp}/nowhere"], "{tmp}/nowhere: there is no file train-images"
     yield "batch of all", [*train, "--batch_size", "55001"], "batch size 55001: there are 55000 training images"
     yield "lying data file", [*train, "--data_dir", "{tmp}/lying"], "its header says 235,200 bytes of data"
@@ -89,6 +93,9 @@ def mistaken(tmp_path_factory, small_data):
     (tmp / "truncated").write_bytes(content[:-1])
     (tmp / "flipped").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     (tmp / "text").write_text("hello")
+    os.mkfifo(tmp / "pipe")  # opening it would wait for ever
+    said = b'{"weight": {"dtype": "F8_E4M3", "shape": [8], "data_offsets": [0, 8]}}  '
+    (tmp / "float8").write_bytes(len(said).to_bytes(8, "little") + said + bytes(8))
     shutil.copytree(small_data, tmp / "lying")
     images = tmp / "lying/t10k-images-idx3-ubyte"
     images.write_bytes(images.read_bytes()[:-1])

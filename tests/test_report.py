@@ -15,6 +15,7 @@ import pytest
 from conftest import PROJECT
 
 from lenet import figures
+from lenet.checkpoint import Checkpoint
 
 STEPS = 400  # of a run that shall last longer than the next report takes to start
 
@@ -74,6 +75,45 @@ def test_a_run_that_is_not_long_enough_is_continued(report, tmp_path):
     report(*flags, "--train_num", 20).communicate()
     assert [path.name for path in (tmp_path / "lenet5/pytorch").glob("seed-*")] == ["seed-0"]
     assert json.loads((tmp_path / "lenet5/pytorch/seed-0/result.json").read_text())["step"] == 20
+
+
+def test_a_run_that_only_lacks_its_result_is_tested_and_not_trained(report, tmp_path):
+    flags = ("--config", "lenet5", "--framework", "pytorch", "--seeds", 1)
+    report(*flags).communicate()
+    run = tmp_path / "lenet5/pytorch/seed-0"
+    expected = json.loads((run / "result.json").read_text())
+    (run / "result.json").unlink()
+    assert report(*flags).communicate()[1] == ""
+    assert [path.name for path in run.parent.iterdir()] == ["seed-0"]
+    found = json.loads((run / "result.json").read_text())
+    assert (found["step"], found["test_accuracy"]) == (12, expected["test_accuracy"])
+
+
+def test_a_run_that_was_partly_trained_otherwise_is_trained_anew(report, small_data, tmp_path, workers):
+    flags = ["--config", "lenet5", "--batch_size", 20, "--data_dir", small_data, "--log_dir", tmp_path]
+    flags += ["--train", "--train_num", 6]
+    workers["tensorflow"].run(*flags)
+    workers["pytorch"].run(*flags, "--load", tmp_path / "lenet5/tensorflow/seed-0")
+    report("--config", "lenet5", "--framework", "pytorch", "--seeds", 1).communicate()
+    histories = {
+        path.parent.name: [(part["from_step"], part["framework"]) for part in Checkpoint.load(path).history]
+        for path in (tmp_path / "lenet5/pytorch").glob("*/checkpoint.safetensors")
+    }
+    assert histories == {"seed-0.1": [(0, "tensorflow"), (6, "pytorch")], "seed-0": [(0, "pytorch")]}
+
+
+def test_sigterm_ends_a_report_and_what_it_runs(report, tmp_path):
+    process = report("--config", "lenet5", "--framework", "pytorch", "--seeds", 2, "--jobs", 1, "--train_num", 100_000)
+    while not (tmp_path / "lenet5/pytorch/seed-0/train").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate()
+    assert (process.returncode, out, err) == (143, "", "main.py: stopped by SIGTERM\n")
+    with (tmp_path / "report/lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nobody holds it
+    assert Checkpoint.load(tmp_path / "lenet5/pytorch/seed-0/checkpoint.safetensors").state.step > 0
+    assert not (tmp_path / "lenet5/pytorch/seed-1").exists()
 
 
 def test_a_run_that_fails_is_named_and_the_others_go_on(report, tmp_path):

@@ -174,7 +174,7 @@ def test_only_the_chosen_framework_is_imported_and_none_makes_noise(framework, s
 def test_a_second_run_in_the_same_folder_is_refused_and_names_the_first(framework, train, small_data, tmp_path):
     _, _, folder = train(3)
     run = Run(tmp_path / "logs", "lenet", framework.name, 0)
-    lock, _ = run.take(continued=True)
+    lock = run.take(continued=True)
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     with lock:
         for flags in ((), ("--load",)):

@@ -5,11 +5,13 @@ import errno
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import jobs
 import numpy as np
@@ -19,7 +21,9 @@ from sabotage import OPERATIONS
 from test_checkpoint import example
 
 from lenet import UserError
+from lenet.architecture import CONFIGS, load
 from lenet.checkpoint import Checkpoint
+from lenet.tensorboard import FILE
 
 CONFIG = "lenet5"  # small, so that most of the time is not a framework's
 
@@ -57,6 +61,19 @@ def step_of(run):
     return Checkpoint.load(path).state.step if path.exists() else 0
 
 
+def result_of(run):
+    """What the run came to, without what differs from run to run: its speed."""
+    result = json.loads((run / "result.json").read_text())
+    return {key: value for key, value in result.items() if key not in ("seconds", "images_per_second")}
+
+
+def wait_for(path, process):
+    """Wait until it is written, the process has ended, or a minute has passed."""
+    began = time.time()
+    while not (path.exists() and path.stat().st_mtime > began) and process.poll() is None and time.time() < began + 60:
+        time.sleep(0.02)
+
+
 def go_on(run, steps):
     """The flags that train what is missing of `steps`."""
     done = step_of(run)
@@ -82,28 +99,34 @@ def test_killed_at_any_moment_nothing_is_lost(framework, flags, reader, repeats,
                 process.communicate()
             else:
                 process = start(PROJECT / "main.py", *command)
-                before, deadline = step_of(run), time.monotonic() + 60
-                if kill % 4 == 1:  # behind a first save, so that there is something to lose; else at any moment
-                    while step_of(run) == before and process.poll() is None and time.monotonic() < deadline:
-                        time.sleep(0.02)
-                time.sleep(generator.uniform(0, 0.15 if kill % 4 == 1 else 5))
+                # Behind a first save, or among the first steps.
+                wait_for(run / ("checkpoint.safetensors" if kill % 4 == 1 else f"train/{FILE}"), process)
+                time.sleep(generator.uniform(0, 0.3))
                 process.kill()
                 process.communicate()
             counts["at any moment" if kill % 2 else "in a save"] += process.returncode == -signal.SIGKILL
             counts["with a checkpoint"] += step_of(run) > 0
-        if step_of(run) < steps:
-            begun_anew = run.exists() and step_of(run) == 0  # killed before its first save: what is there moves aside
-            process = start(PROJECT / "main.py", *flags(tmp_path / str(i), *go_on(run, steps)))
-            _, err = process.communicate()
-            assert (process.returncode, err.count("\n"), "lies in" in err) == (0, begun_anew, begun_anew), err
+        if i % 2 == 0:  # behind all steps
+            command = flags(tmp_path / str(i), *go_on(run, steps))
+            process = start(PROJECT / "tests/sabotage.py", generator.choice(["test", "result"]), "KILL", 0, *command)
+            process.communicate()
+            counts["behind the last save"] += process.returncode == -signal.SIGKILL
+        begun_anew = run.exists() and step_of(run) == 0  # killed before its first save: what is there moves aside
+        process = start(PROJECT / "main.py", *flags(tmp_path / str(i), *go_on(run, steps)))
+        _, err = process.communicate()
+        assert (process.returncode, err.count("\n"), "lies in" in err) == (0, begun_anew, begun_anew), err
         assert tensors(run) == tensors(whole)
-        curve = reader.do(jobs.read_curve, run / "train")
-        assert [step for step, _ in curve["accuracy"]] == list(range(1, steps + 1))
-        assert curve == reader.do(jobs.read_curve, whole / "train")
-        assert not list(run.glob("*.tmp"))
+        curves = {part: reader.do(jobs.read_curve, run / part) for part in ("train", "test")}
+        assert curves == {part: reader.do(jobs.read_curve, whole / part) for part in ("train", "test")}
+        assert [step for step, _ in curves["train"]["accuracy"]] == list(range(1, steps + 1))
+        assert [step for step, _ in curves["test"]["accuracy"]] == list(range(10, steps + 1, 10))
+        assert result_of(run) == result_of(whole)
+        assert not list((tmp_path / str(i)).rglob("*.tmp"))
         shutil.rmtree(tmp_path / str(i))
     print(framework.name, dict(counts))
     assert counts["in a save"] >= runs * kills_a_run / 4
+    assert counts["behind the last save"] == (runs + 1) // 2
+    assert counts.total() - counts["with a checkpoint"] >= 0.95 * runs * kills_a_run  # under --torture 100
 
 
 @pytest.mark.parametrize("how", ["ENOSPC", "EIO", "EACCES"])
@@ -165,13 +188,25 @@ def test_a_read_only_folder(framework, flags, tmp_path):
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_fault_behind_the_last_save_costs_no_step(framework, flags, tmp_path):
+    run = folder(tmp_path, framework)
+    code, out, err = framework.do(jobs.sabotaged, "result", "ENOSPC", 0, flags(tmp_path, "--train", "--train_num", 7))
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "result.json cannot be written: No space left on device" in err
+    assert step_of(run) == 7
+    assert framework.do(jobs.command_line, flags(tmp_path, *go_on(run, 7)))[::2] == (0, "")
+    framework.do(jobs.command_line, flags(tmp_path / "whole", "--train", "--train_num", 7))
+    whole = folder(tmp_path / "whole", framework)
+    assert tensors(run) == tensors(whole)
+    assert result_of(run) == result_of(whole)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_saves_and_says_how_to_go_on(framework, flags, tmp_path, number):
     run = folder(tmp_path, framework)
     command = flags(tmp_path, "--train", "--train_num", 100_000)
     process = start(PROJECT / "main.py", *command)
-    while not (run / "train").exists() and process.poll() is None:
-        time.sleep(0.02)
+    wait_for(run / "train", process)
     time.sleep(1)
     process.send_signal(number)
     signalled = time.monotonic()
@@ -180,8 +215,8 @@ def test_a_signal_saves_and_says_how_to_go_on(framework, flags, tmp_path, number
     assert (process.returncode, out, err.count("\n")) == (128 + number, "", 1)
     step = step_of(run)
     assert f"stopped by {number.name}, saved after step {step};" in err
-    assert err.endswith(f"--load --train_num {100_000 - step}\n")
-    code, _, err = framework.do(jobs.command_line, flags(tmp_path, "--train", "--load", "--train_num", 2))
+    assert err.endswith(f"--load {run} --train_num {100_000 - step}\n")
+    code, _, err = framework.do(jobs.command_line, flags(tmp_path, "--train", "--load", run, "--train_num", 2))
     assert (code, err) == (0, "")
     assert step_of(run) == step + 2
 
@@ -190,9 +225,10 @@ def test_a_signal_between_two_chunks_is_saved_behind_the_next(framework, flags, 
     command = flags(tmp_path, "--train", "--train_num", 100)
     code, out, err = framework.do(jobs.interrupted, signal.SIGTERM, "behind the first chunk", command)
     assert (code, out, err.count("\n")) == (143, "", 1)
-    assert "stopped by SIGTERM, saved after step 20; " in err
-    assert err.endswith("--load --train_num 80\n")
-    assert step_of(folder(tmp_path, framework)) == 20
+    run = folder(tmp_path, framework)
+    assert 0 < (step := step_of(run)) <= 20
+    assert f"stopped by SIGTERM, saved after step {step}; " in err
+    assert err.endswith(f"--load {run} --train_num {100 - step}\n")
 
 
 def test_a_signal_in_the_final_test_does_not_cost_the_result(framework, flags, tmp_path):
@@ -209,16 +245,15 @@ def test_the_second_signal_leaves_at_once(framework, flags, tmp_path):
     slow = "import os, sys, time; sync = os.fsync; os.fsync = lambda file: (time.sleep(20), sync(file)); "
     code = f"{slow}sys.path.insert(0, {str(PROJECT)!r}); import main; sys.exit(main.main(sys.argv[1:]))"
     process = start("-c", code, *flags(tmp_path, "--train", "--train_num", 100_000))
-    while not (run / "train").exists() and process.poll() is None:
-        time.sleep(0.02)
+    wait_for(run / "train", process)
     time.sleep(1)
-    for _ in range(2):
-        process.send_signal(signal.SIGINT)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        process.send_signal(number)
         time.sleep(1)
     signalled = time.monotonic()
     process.communicate()
     assert time.monotonic() - signalled < 5
-    assert process.returncode == -signal.SIGINT
+    assert process.returncode == -signal.SIGTERM
 
 
 def test_of_two_at_once_exactly_one_trains(framework, flags, repeats, tmp_path):
@@ -243,7 +278,7 @@ def test_a_run_that_diverges_stops_and_keeps_the_last_good_checkpoint(framework,
     more = flags(tmp_path, "--train", "--train_num", 40, "--load", "--learning_rate", 1e38)
     code, out, err = framework.do(jobs.command_line, more)
     assert (code, out, err.count("\n")) == (1, "", 1)
-    assert "not finite" in err
+    assert re.search(r"the cross-entropy is not finite at step \d+, ", err)
     assert tensors(run) == before
     assert (run / "result.json").read_text() == result
     assert json.loads(result)["step"] == 3
@@ -271,7 +306,7 @@ def test_what_is_not_finite_is_neither_saved_nor_loaded(tmp_path, monkeypatch):
 def test_damaged_input_is_refused_or_read_as_what_it_says(reader, repeats):
     count = repeats(300, 10_000)
     process = start(PROJECT / "tests/fuzz.py", reader, count)
-    out, err = process.communicate()
+    out, err = process.communicate(timeout=1200)
     assert process.returncode == 0, err
     found = json.loads(out)
     print(reader, found)
@@ -291,3 +326,47 @@ def test_every_flipped_bit_of_a_checkpoint_is_noticed(repeats, tmp_path):
         path.write_bytes(flipped)
         with pytest.raises(UserError, match="not a checkpoint"):
             Checkpoint.load(path)
+
+
+def test_a_curve_that_is_damaged_in_its_midst_is_named(framework, flags, reader, tmp_path):
+    run = folder(tmp_path, framework)
+    framework.do(jobs.command_line, flags(tmp_path, "--train", "--train_num", 20))
+    path = run / "train" / FILE
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    code, _, err = framework.do(jobs.command_line, flags(tmp_path, "--train", "--load", "--train_num", 5))
+    assert (code, err.count("\n")) == (0, 1)
+    shown = [step for step, _ in reader.do(jobs.read_curve, run / "train")["accuracy"]]
+    kept = len(shown) - 5
+    assert 0 < kept < 20
+    assert shown == [*range(1, kept + 1), *range(21, 26)]
+    assert f"{path} is damaged, its steps {kept + 1} to 20 are lost" in err
+
+
+def test_a_result_that_nobody_takes_is_one_line(framework, flags, tmp_path):
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, PROJECT / "main.py", *flags(tmp_path, "--train", "--train_num", 2)]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "the result cannot be printed: No space left on device" in done.stderr
+    assert step_of(folder(tmp_path, framework)) == 2
+
+
+def test_a_run_that_another_replaced_meanwhile_is_not_gone_on_with(framework, flags, tmp_path):
+    run = folder(tmp_path, framework)
+    framework.do(jobs.command_line, flags(tmp_path, "--train", "--train_num", 3))
+    code, out, err = framework.do(jobs.replaced, flags(tmp_path, "--train", "--train_num", 3, "--load"))
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "another process has just trained in" in err
+    assert step_of(run) == 3
+
+
+def test_a_config_that_is_no_text_is_named(monkeypatch, tmp_path):
+    for name, content in (("latin.toml", "# é".encode("latin-1")), ("nowhere.toml", None)):
+        path = tmp_path / name
+        if content:
+            path.write_bytes(content)
+        monkeypatch.setitem(CONFIGS, "lenet", path)
+        with pytest.raises(UserError, match=f"{path}: cannot be read"):
+            load("lenet")
