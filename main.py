@@ -4,13 +4,14 @@ import argparse
 import itertools
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lenet import UserError, notice
+from lenet import UserError, notice, say
 from lenet.architecture import CONFIGS, PRECISIONS, load
 from lenet.flags import Parser, lacks_bfloat16, number, one_of, path, physical_cores
 
@@ -29,14 +30,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         flags = parse(argv)
         return report(flags) if flags.report else run(flags)
     except UserError as error:
-        print(f"main.py: {error}", file=sys.stderr)
-        return error.exit_code
+        complaint, exit_code = str(error), error.exit_code
     except ModuleNotFoundError as error:  # another Python than the one that has the requirements
-        print(f"main.py: {error}; use .venv/bin/python, or pip install -r requirements.txt", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("main.py: interrupted", file=sys.stderr)
-        return 130
+        complaint, exit_code = f"{error}; use .venv/bin/python, or pip install -r requirements.txt", 2
+    except KeyboardInterrupt as interrupt:
+        number = signal.Signals(*(interrupt.args or [signal.SIGINT]))
+        complaint, exit_code = f"stopped by {number.name}", 128 + number
+    say(f"main.py: {complaint}", sys.stderr)
+    return exit_code
 
 
 def run(flags: argparse.Namespace) -> int:
@@ -60,7 +61,7 @@ def run(flags: argparse.Namespace) -> int:
             if continued and Checkpoint.load(place.checkpoint).sha256 != start.sha256:
                 raise UserError(f"another process has just trained in {place.folder}; start this one again")
             result, where = trainer.train(flags.train_num, place, flags.save_every), place.folder
-    say(
+    say_result(
         f"{flags.config} {flags.framework} seed {start.seed} step {result['step']}: "
         f"test accuracy {100 * result['test_accuracy']:.2f} %, cross-entropy {result['test_cross_entropy']:.4f}, "
         f"{result['images_per_second']:,.0f} images/s, {where}"
@@ -106,19 +107,17 @@ def report(flags: argparse.Namespace) -> int:
         if done := [task for task in tasks if task.run not in errors]:
             with writing(folder):
                 page = report.write(folder, done, data.test, predict, shlex.join(sys.argv))
-            say(str(page))
     for run, error in errors.items():
         notice(f"{run.config} {run.framework} seed {run.seed} failed: {error}")
+    if done:
+        say_result(str(page))
     return 1 if errors else 0
 
 
-def say(line: str) -> None:
-    """Print a result; UserError when nobody takes it."""
-    try:
-        print(line, flush=True)
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # where Python's own last flush will go
-        raise UserError(f"the result cannot be printed: {error.strerror}; what was saved is whole", 1) from None
+def say_result(line: str) -> None:
+    """Print it to stdout; UserError when it cannot be written."""
+    if not say(line, sys.stdout):
+        raise UserError("the result cannot be written to stdout; what was saved is whole", 1)
 
 
 def starting_point(flags: argparse.Namespace, data: "Dataset") -> "tuple[Path | None, Checkpoint]":

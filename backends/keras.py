@@ -46,7 +46,7 @@ class LeNet(Backend):
             raise UserError(f"Keras on {self.engine} cannot train; set KERAS_BACKEND to tensorflow, torch or jax")
         averaged = [conv.pool_window for conv in architecture.conv if conv.pool == "average"]
         if self.engine == "torch" and max(averaged, default=0) > 2:
-            raise UserError("Keras on torch counts an average-pool's padding; set KERAS_BACKEND=tensorflow")
+            raise UserError("Keras on torch may count the padding of a wide average-pool; set KERAS_BACKEND=tensorflow")
         if precision == "float64" and keras.backend.result_type("float64", "float32") != "float64":
             raise UserError(f"Keras on {self.engine} rounds float64 to float32; set KERAS_BACKEND=tensorflow")
         self.threads = threads
@@ -147,7 +147,6 @@ def _set_up_engine(engine: str, threads: int) -> bool:
         return torch.cuda.is_available()
     import jax
 
-    if hasattr(os, "sched_setaffinity"):  # JAX has a thread for each processor that it may use, and no other setting
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    os.environ["PJRT_NPROC"] = str(threads)  # read when JAX is first asked for its devices
     jax.config.update("jax_default_matmul_precision", "highest")
     return jax.default_backend() == "gpu"

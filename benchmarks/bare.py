@@ -15,7 +15,7 @@ from lenet.trainer import LOGITS_BATCH, TEST_EVERY
 
 
 def measure(framework: str, precision: str, steps: int) -> dict[str, float]:
-    """Train in the Trainer's chunks, then evaluate the 10,000 test images."""
+    """Train in chunks such as the Trainer's, then evaluate the 10,000 test images."""
     data = dataset.load(dataset.EMBEDDED)
     start = Checkpoint.initial(architecture.load("lenet"), data.training_sha256, precision=precision)
     backend = backends.load(framework)(start.architecture, precision, "cpu", physical_cores())

@@ -1,7 +1,8 @@
 """All that is the same for every framework: imports NumPy, never a framework."""
 
-import contextlib
+import os
 import sys
+from typing import TextIO
 
 
 class UserError(Exception):
@@ -16,7 +17,16 @@ class UserError(Exception):
         self.exit_code = exit_code
 
 
+def say(line: str, stream: TextIO) -> bool:
+    """Print a line at once; returns whether it could be written: a pipe may be closed, a terminal gone."""
+    try:
+        print(line, file=stream, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # where Python will flush what its buffer holds
+        return False
+    return True
+
+
 def notice(text: str) -> None:
     """Say what the user should know, apart from the result."""
-    with contextlib.suppress(OSError):  # whoever listened to a report's run may have been killed
-        print(f"main.py: notice: {text}", file=sys.stderr, flush=True)
+    say(f"main.py: notice: {text}", sys.stderr)

@@ -2,11 +2,10 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from lenet import UserError, notice
+from lenet import UserError
 from lenet.architecture import Architecture
 
 
@@ -36,9 +35,7 @@ def storage_dtype(precision: str) -> str:
 def choose_device(wanted: str, finds_gpu: bool, framework: str) -> str:
     """Return cpu or gpu for auto, cpu or gpu; UserError when the GPU that is wanted is not there."""
     if wanted == "gpu" and not finds_gpu:
-        raise UserError(f"{framework} finds no GPU that it can use; leave --device out, or say --device cpu")
-    if wanted == "auto" and not finds_gpu and Path("/dev/nvidia0").exists():
-        notice(f"{framework} finds none of this machine's GPUs and computes on the processor; see the README's Flags")
+        raise UserError(f"{framework} finds no GPU that it can use (see the README's Flags); leave --device out")
     return "gpu" if finds_gpu and wanted != "cpu" else "cpu"
 
 

@@ -16,7 +16,7 @@ from lenet.backend import TrainingState, storage_dtype
 from lenet.files import write_atomically
 from lenet.initialization import initial_parameters
 
-FORMAT = "lenet-2"
+FORMAT = "lenet-1"
 MAXIMUM_STEP = 2**53  # float64 counts no further
 DTYPES = {"float32": "F32", "float64": "F64"}  # NumPy's names -> those of safetensors
 PREFIXES = ("", "first_moment/", "second_moment/")  # of the arrays' names, in the order of TrainingState.arrays
@@ -32,7 +32,7 @@ class Checkpoint:
     precision: str
     training_sha256: dict[str, str]  # of the files that it is trained on
     written_by: dict[str, Any] = field(default_factory=dict)  # framework, engine, versions
-    history: list[dict[str, Any]] = field(default_factory=list)  # from_step, framework, settings: one a change of them
+    history: list[dict[str, Any]] = field(default_factory=list)  # who trained from which step on, one a change
     sha256: str = ""  # of the file that it was loaded from
 
     @classmethod
@@ -99,9 +99,8 @@ class Checkpoint:
                 raise UserError(f"{name} is not finite")
             groups = [{name: arrays[prefix + name] for name in architecture.shapes} for prefix in PREFIXES]
             step, seed = int(metadata["step"]), int(metadata["seed"])
-            training_sha256, written_by, history = (
-                json.loads(metadata[key]) for key in ("training_sha256", "written_by", "history")
-            )
+            training_sha256, written_by = json.loads(metadata["training_sha256"]), json.loads(metadata["written_by"])
+            history = json.loads(metadata.get("history", "[]"))  # the first files had none
             if (
                 precision not in PRECISIONS
                 or not 0 <= step <= MAXIMUM_STEP

@@ -61,13 +61,13 @@ def take(folder: Path) -> IO[str]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / "lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            notice(f"waiting for an earlier report in {folder.parent}")
+            fcntl.flock(lock, fcntl.LOCK_EX)
     except OSError as error:
         raise UserError(f"cannot write to the log folder: {error}; choose another with --log_dir") from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        notice(f"waiting for an earlier report in {folder.parent}")
-        fcntl.flock(lock, fcntl.LOCK_EX)
     return lock
 
 
@@ -107,9 +107,9 @@ def train(tasks: Sequence[Task], command: Sequence[str], jobs: int, lock: IO[str
     missing = [(task, done) for task in tasks if (done := task.steps_done()) != task.steps or not task.tested()]
     bar = tqdm(total=len(tasks), initial=len(tasks) - len(missing), unit="run", disable=None)
     with ThreadPoolExecutor(jobs) as pool, bar:
-        futures = {pool.submit(bring, task, done): task.run for task, done in missing}
         errors = {}
         try:
+            futures = {pool.submit(bring, task, done): task.run for task, done in missing}
             for future in as_completed(futures):
                 if said := future.result():
                     errors[futures[future]] = said

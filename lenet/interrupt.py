@@ -5,8 +5,6 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn, Self
 
-from lenet import UserError
-
 
 class Interrupt:
     """While it is entered, the first signal is only noted, in `received`; a second one ends the process."""
@@ -27,9 +25,9 @@ class Interrupt:
 
 
 def stop(number: int, _: FrameType | None) -> NoReturn:
-    """Handle the first signal by UserError; a second one ends the process."""
+    """Handle the first signal by KeyboardInterrupt(number), which no code catches; a second one ends the process."""
     handle(signal.SIG_DFL)
-    raise UserError(f"stopped by {signal.Signals(number).name}", 128 + number)
+    raise KeyboardInterrupt(number)
 
 
 def handle(handler: Callable[[int, FrameType | None], Any] | signal.Handlers) -> dict[int, Any]:

@@ -11,6 +11,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from lenet import notice
 from lenet.files import writing
 
 FILE = "events.out.tfevents.lenet"  # TensorBoard looks for "tfevents" in the name
@@ -27,9 +28,12 @@ class ScalarWriter:
             self.path.touch()
             self.file = self.path.open("r+b")
             self.records = RecordWriter(self.file)
-            kept = [(0, 0), *((end, event.step) for end, event in events(self.file.read()) if event.step <= last_step)]
-            end, self.last_step = kept[-1]
-            self.file.truncate(end)
+            content = self.file.read()
+            whole = [(0, 0), *((end, event.step) for end, event in events(content))]
+            end, step = whole[-1]
+            if step < last_step and end < len(content):
+                notice(f"{self.path} is damaged: what it had of the steps {step + 1} to {last_step} is lost")
+            self.file.truncate(max((end for end, step in whole if step <= last_step), default=0))
             if self.file.seek(0, os.SEEK_END) == 0:
                 self.records.write(Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString())
 

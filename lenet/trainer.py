@@ -5,13 +5,13 @@ import json
 import platform
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from lenet import UserError, notice
+from lenet import UserError
 from lenet.backend import Backend
 from lenet.checkpoint import Checkpoint
 from lenet.dataset import Dataset, Split, batch_indices
@@ -45,9 +45,6 @@ class Trainer:
         self.backend.load_training_set(*self.dataset.train)
         train_curve = ScalarWriter(run.folder / "train", self.step)
         test_curve = ScalarWriter(run.folder / "test", self.step if steps else self.step - 1)
-        if 0 < train_curve.last_step < self.step:
-            missing = f"steps {train_curve.last_step + 1} to {self.step}"
-            notice(f"{train_curve.path} is damaged, its {missing} are lost; the checkpoint is whole")
         last, at_once = self.step + steps, 1
         started = time.perf_counter()
         with Interrupt() as interrupt:
@@ -64,12 +61,12 @@ class Trainer:
                     if self.step % TEST_EVERY == 0 and self.step < last:
                         test_curve.write(self.step, *self._evaluate(self._held_out_batch()))
                     if self.step % save_every == 0 and self.step < last:
-                        self.save(run, train_curve, test_curve)
+                        self.save(run, (train_curve, test_curve))
                     # What takes about a second, so that a signal is heard in time however slow the steps are.
                     at_once = max(1, int(len(chunk) / (time.perf_counter() - chunk_started)))
                     progress.set_postfix(cross_entropy=cross_entropies[-1], accuracy=accuracies[-1], refresh=False)
                     progress.update(len(chunk))
-            self.save(run, train_curve, test_curve)
+            self.save(run, (train_curve, test_curve))
             seconds = time.perf_counter() - started
             if interrupt.received and self.step < last:
                 raise UserError(
@@ -111,24 +108,22 @@ class Trainer:
         probabilities: np.ndarray = np.exp(self._log_probabilities(images))
         return probabilities
 
-    def save(self, run: Run, *curves: ScalarWriter) -> None:
-        """Write the run's checkpoint and, beside it, the settings that it was trained with."""
-        for curve in curves:  # before the checkpoint: going on from it, no step is missing
+    def save(self, run: Run, curves: Iterable[ScalarWriter]) -> None:
+        """Write the run's checkpoint, its curves before it, and the settings that it was trained with."""
+        for curve in curves:  # going on from the checkpoint, no step shall be missing
             curve.sync()
         written_by = {"framework": run.framework, "engine": self.backend.engine, "versions": self._versions()}
         settings = {
             "framework": run.framework,
-            "engine": self.backend.engine,
             "seed": self.start.seed,
             "precision": self.start.precision,
             "batch_size": self.start.architecture.batch_size,
             "learning_rate": self.start.architecture.learning_rate,
             "training_sha256": self.start.training_sha256,
         }
-        history = self.start.history
-        if not history or history[-1] != {**history[-1], **settings}:
+        state, history = self.backend.read_state(), self.start.history
+        if state.step > self.start.state.step and (not history or history[-1] != {**history[-1], **settings}):
             history = [*history, {"from_step": self.start.state.step, **settings}]
-        state = self.backend.read_state()
         dataclasses.replace(self.start, state=state, written_by=written_by, history=history).save(run.checkpoint)
         write_atomically(run.folder / "config.toml", self.start.architecture.to_toml().encode())
 

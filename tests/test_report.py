@@ -16,6 +16,7 @@ from conftest import PROJECT
 
 from lenet import figures
 from lenet.checkpoint import Checkpoint
+from lenet.tensorboard import FILE, events
 
 STEPS = 400  # of a run that shall last longer than the next report takes to start
 
@@ -104,7 +105,8 @@ def test_a_run_that_was_partly_trained_otherwise_is_trained_anew(report, small_d
 
 def test_sigterm_ends_a_report_and_what_it_runs(report, tmp_path):
     process = report("--config", "lenet5", "--framework", "pytorch", "--seeds", 2, "--jobs", 1, "--train_num", 100_000)
-    while not (tmp_path / "lenet5/pytorch/seed-0/train").exists():
+    curve = tmp_path / "lenet5/pytorch/seed-0/train" / FILE
+    while not (curve.exists() and any(event.step for _, event in events(curve.read_bytes()))):
         assert process.poll() is None
         time.sleep(0.02)
     process.send_signal(signal.SIGTERM)

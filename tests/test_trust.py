@@ -2,6 +2,7 @@
 
 import collections
 import errno
+import itertools
 import json
 import os
 import random
@@ -81,13 +82,13 @@ def go_on(run, steps):
 
 
 def test_killed_at_any_moment_nothing_is_lost(framework, flags, reader, repeats, tmp_path):
-    steps, runs, kills_a_run = 120, repeats(1, 21), repeats(1, 5)
+    steps, kills, kills_a_run = 120, repeats(1, 100), repeats(1, 5)
     code, _, err = framework.do(jobs.command_line, flags(tmp_path / "whole", "--train", "--train_num", steps))
     assert code == 0, err
     whole = folder(tmp_path / "whole", framework)
     generator = random.Random(4)  # its first kill comes half-way through the second save
     counts = collections.Counter()
-    for i in range(runs):
+    for i in itertools.takewhile(lambda _: counts["killed"] < kills, itertools.count()):
         run = folder(tmp_path / str(i), framework)
         for kill in range(kills_a_run):
             if step_of(run) >= steps - 20:
@@ -104,13 +105,16 @@ def test_killed_at_any_moment_nothing_is_lost(framework, flags, reader, repeats,
                 time.sleep(generator.uniform(0, 0.3))
                 process.kill()
                 process.communicate()
-            counts["at any moment" if kill % 2 else "in a save"] += process.returncode == -signal.SIGKILL
-            counts["with a checkpoint"] += step_of(run) > 0
+            killed = process.returncode == -signal.SIGKILL
+            counts["killed"] += killed
+            counts["in a save"] += killed and kill % 2 == 0
+            counts["with a checkpoint"] += killed and step_of(run) > 0
         if i % 2 == 0:  # behind all steps
             command = flags(tmp_path / str(i), *go_on(run, steps))
             process = start(PROJECT / "tests/sabotage.py", generator.choice(["test", "result"]), "KILL", 0, *command)
             process.communicate()
-            counts["behind the last save"] += process.returncode == -signal.SIGKILL
+            assert process.returncode == -signal.SIGKILL
+            counts["behind the last save, too"] += 1
         begun_anew = run.exists() and step_of(run) == 0  # killed before its first save: what is there moves aside
         process = start(PROJECT / "main.py", *flags(tmp_path / str(i), *go_on(run, steps)))
         _, err = process.communicate()
@@ -124,9 +128,7 @@ def test_killed_at_any_moment_nothing_is_lost(framework, flags, reader, repeats,
         assert not list((tmp_path / str(i)).rglob("*.tmp"))
         shutil.rmtree(tmp_path / str(i))
     print(framework.name, dict(counts))
-    assert counts["in a save"] >= runs * kills_a_run / 4
-    assert counts["behind the last save"] == (runs + 1) // 2
-    assert counts.total() - counts["with a checkpoint"] >= 0.95 * runs * kills_a_run  # under --torture 100
+    assert counts["in a save"] >= kills / 4
 
 
 @pytest.mark.parametrize("how", ["ENOSPC", "EIO", "EACCES"])
@@ -221,14 +223,14 @@ def test_a_signal_saves_and_says_how_to_go_on(framework, flags, tmp_path, number
     assert step_of(run) == step + 2
 
 
-def test_a_signal_between_two_chunks_is_saved_behind_the_next(framework, flags, tmp_path):
+def test_a_signal_behind_a_chunk_is_heard_before_the_next(framework, flags, tmp_path):
     command = flags(tmp_path, "--train", "--train_num", 100)
     code, out, err = framework.do(jobs.interrupted, signal.SIGTERM, "behind the first chunk", command)
     assert (code, out, err.count("\n")) == (143, "", 1)
     run = folder(tmp_path, framework)
-    assert 0 < (step := step_of(run)) <= 20
-    assert f"stopped by SIGTERM, saved after step {step}; " in err
-    assert err.endswith(f"--load {run} --train_num {100 - step}\n")
+    assert step_of(run) == 1  # the first chunk is one step: how long they take is not known yet
+    assert "stopped by SIGTERM, saved after step 1; " in err
+    assert err.endswith(f"--load {run} --train_num 99\n")
 
 
 def test_a_signal_in_the_final_test_does_not_cost_the_result(framework, flags, tmp_path):
@@ -341,7 +343,7 @@ def test_a_curve_that_is_damaged_in_its_midst_is_named(framework, flags, reader,
     kept = len(shown) - 5
     assert 0 < kept < 20
     assert shown == [*range(1, kept + 1), *range(21, 26)]
-    assert f"{path} is damaged, its steps {kept + 1} to 20 are lost" in err
+    assert f"{path} is damaged: what it had of the steps {kept + 1} to 20 is lost" in err
 
 
 def test_a_result_that_nobody_takes_is_one_line(framework, flags, tmp_path):
@@ -349,7 +351,7 @@ def test_a_result_that_nobody_takes_is_one_line(framework, flags, tmp_path):
         command = [sys.executable, PROJECT / "main.py", *flags(tmp_path, "--train", "--train_num", 2)]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "the result cannot be printed: No space left on device" in done.stderr
+    assert "the result cannot be written to stdout" in done.stderr
     assert step_of(folder(tmp_path, framework)) == 2
 
 
