@@ -1,6 +1,6 @@
 # make train       a virtual environment in .venv, the pinned requirements, and LeNet trained for 1000 steps
 # make test        the same with the development requirements, and the tests
-# make torture     the tests of what must not be lost, at length: kills, faults, damaged files; an hour
+# make torture     the tests of what must not be lost, at length: kills, faults, damaged files; half an hour
 # make benchmark   how fast it trains here, beside each framework's stock loop and the processor's limit: an hour
 PYTHON ?= python3
 FRAMEWORK ?= pytorch

@@ -16,7 +16,7 @@ PROJECT = Path(main.__file__).parent
 
 
 def pytest_addoption(parser):
-    parser.addoption("--torture", action="store_true", help="the long version of what has one: about an hour")
+    parser.addoption("--torture", action="store_true", help="the long version of what has one: half an hour")
 
 
 @pytest.fixture

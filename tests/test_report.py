@@ -61,33 +61,23 @@ def test_a_killed_report_goes_on_and_trains_nothing_twice(report, reader, tmp_pa
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
-def test_another_setting_is_trained_anew_and_the_old_run_kept(report, tmp_path):
+def test_only_what_a_run_lacks_is_made(report, tmp_path):
     flags = ("--config", "lenet5", "--framework", "pytorch", "--seeds", 1)
-    report(*flags).communicate()
-    report(*flags, "--learning_rate", "0.01").communicate()
     runs = tmp_path / "lenet5/pytorch"
+
+    def reported(*more):
+        _, err = report(*flags, *more).communicate()
+        assert err == ""
+        return json.loads((runs / "seed-0/result.json").read_text())
+
+    accuracy = reported()["test_accuracy"]
+    (runs / "seed-0/result.json").unlink()  # as after a kill in the test
+    assert reported()["test_accuracy"] == accuracy
+    assert reported("--train_num", 20)["step"] == 20
+    assert [path.name for path in runs.iterdir()] == ["seed-0"]
+    reported("--train_num", 20, "--learning_rate", "0.01")  # another setting: trained anew, and the old run kept
     assert "learning_rate = 0.01" in (runs / "seed-0/config.toml").read_text()
     assert "learning_rate = 0.0001" in (runs / "seed-0.1/config.toml").read_text()
-
-
-def test_a_run_that_is_not_long_enough_is_continued(report, tmp_path):
-    flags = ("--config", "lenet5", "--framework", "pytorch", "--seeds", 1)
-    report(*flags).communicate()
-    report(*flags, "--train_num", 20).communicate()
-    assert [path.name for path in (tmp_path / "lenet5/pytorch").glob("seed-*")] == ["seed-0"]
-    assert json.loads((tmp_path / "lenet5/pytorch/seed-0/result.json").read_text())["step"] == 20
-
-
-def test_a_run_that_only_lacks_its_result_is_tested_and_not_trained(report, tmp_path):
-    flags = ("--config", "lenet5", "--framework", "pytorch", "--seeds", 1)
-    report(*flags).communicate()
-    run = tmp_path / "lenet5/pytorch/seed-0"
-    expected = json.loads((run / "result.json").read_text())
-    (run / "result.json").unlink()
-    assert report(*flags).communicate()[1] == ""
-    assert [path.name for path in run.parent.iterdir()] == ["seed-0"]
-    found = json.loads((run / "result.json").read_text())
-    assert (found["step"], found["test_accuracy"]) == (12, expected["test_accuracy"])
 
 
 def test_a_run_that_was_partly_trained_otherwise_is_trained_anew(report, small_data, tmp_path, workers):
