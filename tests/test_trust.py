@@ -204,33 +204,34 @@ def test_a_fault_behind_the_last_save_costs_no_step(framework, flags, tmp_path):
     assert result_of(run) == result_of(whole)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_saves_and_says_how_to_go_on(framework, flags, tmp_path, number):
-    run = folder(tmp_path, framework)
-    command = flags(tmp_path, "--train", "--train_num", 100_000)
-    process = start(PROJECT / "main.py", *command)
-    wait_for(run / "train", process)
-    time.sleep(1)
-    process.send_signal(number)
-    signalled = time.monotonic()
-    out, err = process.communicate()
-    assert time.monotonic() - signalled < 5
-    assert (process.returncode, out, err.count("\n")) == (128 + number, "", 1)
-    step = step_of(run)
-    assert f"stopped by {number.name}, saved after step {step};" in err
-    assert err.endswith(f"--load {run} --train_num {100_000 - step}\n")
-    code, _, err = framework.do(jobs.command_line, flags(tmp_path, "--train", "--load", run, "--train_num", 2))
-    assert (code, err) == (0, "")
-    assert step_of(run) == step + 2
+def test_a_signal_saves_and_says_how_to_go_on(framework, flags, repeats, tmp_path):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)[: repeats(1, 3)]:
+        log_dir = tmp_path / number.name
+        run = folder(log_dir, framework)
+        process = start(PROJECT / "main.py", *flags(log_dir, "--train", "--train_num", 100_000))
+        wait_for(run / "train", process)
+        time.sleep(1)
+        process.send_signal(number)
+        signalled = time.monotonic()
+        out, err = process.communicate()
+        assert time.monotonic() - signalled < 5
+        assert (process.returncode, out, err.count("\n")) == (128 + number, "", 1)
+        step = step_of(run)
+        assert f"stopped by {number.name}, saved after step {step};" in err
+        assert err.endswith(f"--load {run} --train_num {100_000 - step}\n")
+        code, _, err = framework.do(jobs.command_line, flags(log_dir, "--train", "--load", run, "--train_num", 2))
+        assert (code, err) == (0, "")
+        assert step_of(run) == step + 2
 
 
-def test_a_signal_behind_a_chunk_is_heard_before_the_next(framework, flags, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_behind_a_chunk_is_heard_before_the_next(framework, flags, tmp_path, number):
     command = flags(tmp_path, "--train", "--train_num", 100)
-    code, out, err = framework.do(jobs.interrupted, signal.SIGTERM, "behind the first chunk", command)
-    assert (code, out, err.count("\n")) == (143, "", 1)
+    code, out, err = framework.do(jobs.interrupted, number, "behind the first chunk", command)
+    assert (code, out, err.count("\n")) == (128 + number, "", 1)
     run = folder(tmp_path, framework)
     assert step_of(run) == 1  # the first chunk is one step: how long they take is not known yet
-    assert "stopped by SIGTERM, saved after step 1; " in err
+    assert f"stopped by {number.name}, saved after step 1; " in err
     assert err.endswith(f"--load {run} --train_num 99\n")
 
 
@@ -347,13 +348,14 @@ def test_a_curve_that_is_damaged_in_its_midst_is_named(framework, flags, reader,
     assert f"{path} is damaged: what it had of the steps {kept + 1} to 20 is lost" in err
 
 
-def test_a_result_that_nobody_takes_is_one_line(framework, flags, tmp_path):
+def test_a_result_that_nobody_takes_is_one_line(small_data, tmp_path):
+    flags = ["--config", CONFIG, "--data_dir", small_data, "--batch_size", "20", "--log_dir", tmp_path]
     with Path("/dev/full").open("w") as full:
-        command = [sys.executable, PROJECT / "main.py", *flags(tmp_path, "--train", "--train_num", 2)]
+        command = [sys.executable, PROJECT / "main.py", *flags, "--train", "--train_num", "2"]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "the result cannot be written to stdout" in done.stderr
-    assert step_of(folder(tmp_path, framework)) == 2
+    assert step_of(tmp_path / CONFIG / "pytorch/seed-0") == 2
 
 
 def test_a_run_that_another_replaced_meanwhile_is_not_gone_on_with(framework, flags, tmp_path):
