@@ -72,7 +72,7 @@ def take(folder: Path) -> IO[str]:
 
 
 def train(tasks: Sequence[Task], command: Sequence[str], jobs: int, lock: IO[str]) -> dict[Run, str]:
-    """Train what the runs lack, `jobs` at once; returns what those that failed said last.
+    """Train what the runs lack, `jobs` at once; returns what those that failed said: the last line, of a bug all.
 
     `command` is main.py with the flags that all runs share. Their processes hold on to the lock, too, so that when this
     one is killed the next waits for what they have begun.
