@@ -16,6 +16,27 @@ except ValueError as error:  # an engine that it does not know
     raise UserError(f"KERAS_BACKEND: {error}; set it to tensorflow, torch or jax") from None
 
 
+@keras.ops.custom_gradient
+def matmul(x: Any, kernel: Any) -> Any:
+    """Return x [n, in] times the kernel [in, out], and the gradients."""
+
+    def gradients(*args: Any, upstream: Any = None) -> tuple[Any, Any]:
+        if upstream is None:  # torch gets it by its name
+            (upstream,) = args
+        # Dense's own, upstream times the transposed kernel, is slower in TensorFlow on a processor: 6 % of a step.
+        of_x = keras.ops.transpose(keras.ops.matmul(kernel, keras.ops.transpose(upstream)))
+        return of_x, keras.ops.matmul(keras.ops.transpose(x), upstream)
+
+    return keras.ops.matmul(x, kernel), gradients
+
+
+class Dense(keras.layers.Dense):
+    """With the faster of two ways to its input's gradient."""
+
+    def call(self, inputs: Any) -> Any:
+        return self.activation(matmul(inputs, keras.ops.convert_to_tensor(self.kernel)) + self.bias)
+
+
 class FusedAdam(keras.optimizers.Adam):
     """With TensorFlow's one kernel, which is a tenth of a step faster than Keras's own ten passes over the arrays."""
 
@@ -122,7 +143,7 @@ def _build(architecture: Architecture, policy: str) -> keras.Model:
     x = keras.layers.Flatten(dtype=policy)(x)  # [n, height * width * channels]
     *hidden, output = architecture.dense_layers
     for layer in hidden:
-        x = keras.layers.Dense(layer.output[0], architecture.activation, dtype=policy, name=layer.name)(x)
+        x = Dense(layer.output[0], architecture.activation, dtype=policy, name=layer.name)(x)
     x = keras.layers.Dense(CLASSES, dtype=policy, name=output.name)(x)
     logits = keras.layers.Activation("linear", dtype=floatx)(x)  # in full precision under a mixed policy
     return keras.Model(images, logits)
