@@ -25,7 +25,7 @@ class Interrupt:
 
 
 def stop(number: int, _: FrameType | None) -> NoReturn:
-    """Handle the first signal by KeyboardInterrupt(number), which no code catches; a second one ends the process."""
+    """Handle the first signal by KeyboardInterrupt(number), past any `except Exception`; a second ends the process."""
     handle(signal.SIG_DFL)
     raise KeyboardInterrupt(number)
 
