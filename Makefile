@@ -18,7 +18,7 @@ benchmark: .venv/requirements
 	.venv/bin/python -m benchmarks.throughput
 
 torture: .venv/requirements-dev
-	.venv/bin/python -m pytest --torture -s tests/test_trust.py
+	.venv/bin/python -m pytest --torture -s tests/test_trust.py tests/test_damage.py
 
 lint: .venv/requirements-dev
 	.venv/bin/ruff check .

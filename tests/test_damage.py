@@ -1,0 +1,68 @@
+"""What is damaged, or no number, is refused in one line or read as what it says. make torture: at length."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import PROJECT
+from test_checkpoint import example
+
+from lenet import UserError
+from lenet.architecture import CONFIGS, load
+from lenet.checkpoint import Checkpoint
+
+
+def test_what_is_not_finite_is_neither_saved_nor_loaded(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    example().save(path)
+    before = path.read_bytes()
+    for value in (np.nan, np.inf):
+        broken = example()
+        broken.state.parameters["output/kernel"][0, 0] = value
+        with pytest.raises(UserError, match="output/kernel is not finite") as refusal:
+            broken.save(path)
+        assert refusal.value.exit_code == 1
+        assert path.read_bytes() == before
+        with monkeypatch.context() as patch:
+            patch.setattr("lenet.checkpoint._not_finite", lambda _: None)
+            broken.save(tmp_path / "broken")
+        with pytest.raises(UserError, match="output/kernel is not finite"):
+            Checkpoint.load(tmp_path / "broken")
+
+
+@pytest.mark.parametrize("reader", ["checkpoint", "idx", "config"])
+def test_damaged_input_is_refused_or_read_as_what_it_says(reader, repeats):
+    count = repeats(300, 10_000)
+    command = [sys.executable, PROJECT / "tests/fuzz.py", reader, str(count)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1200)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    print(reader, found)
+    assert found["refused"] + found.get("accepted", 0) == count
+    assert found["refused"] > count / 4
+    assert found["longest"] < 5
+    assert found["growth"] < 256
+
+
+def test_every_flipped_bit_of_a_checkpoint_is_noticed(repeats, tmp_path):
+    path = tmp_path / "file"
+    example().save(path)
+    content = path.read_bytes()
+    for bit in range(0, 8 * len(content), repeats(61, 1)):
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        with pytest.raises(UserError, match="not a checkpoint"):
+            Checkpoint.load(path)
+
+
+def test_a_config_that_is_no_text_is_named(monkeypatch, tmp_path):
+    for name, content in (("latin.toml", "# é".encode("latin-1")), ("nowhere.toml", None)):
+        path = tmp_path / name
+        if content:
+            path.write_bytes(content)
+        monkeypatch.setitem(CONFIGS, "lenet", path)
+        with pytest.raises(UserError, match=f"{path}: cannot be read"):
+            load("lenet")
