@@ -25,7 +25,7 @@ class FastDense(keras.layers.Dense):
         @tf.custom_gradient
         def matmul(x: Any, kernel: Any) -> Any:  # [n, in], [in, out]
             def gradients(upstream: Any) -> tuple[Any, Any]:
-                # TensorFlow's own, upstream times the transposed kernel, takes a processor 6 % of a step longer.
+                # TensorFlow's own, upstream times the transposed kernel, takes 6 % more of a float32 step on CPUs.
                 of_x = tf.transpose(tf.matmul(kernel, upstream, transpose_b=True))
                 return of_x, tf.matmul(x, upstream, transpose_a=True)
 

@@ -22,12 +22,17 @@ STEPS = 400  # of a run that shall last longer than the next report takes to sta
 
 
 @pytest.fixture
-def report(small_data, tmp_path):
+def data_flags(small_data, tmp_path):
+    """The flags that every run here has."""
+    return ["--batch_size", 20, "--data_dir", small_data, "--log_dir", tmp_path]
+
+
+@pytest.fixture
+def report(data_flags):
     """Start --report on the small data; returns its process."""
 
     def start(*flags, **environment):
-        command = [sys.executable, PROJECT / "main.py", "--report", "--train_num", "12", "--batch_size", "20"]
-        command += ["--data_dir", small_data, "--log_dir", tmp_path, *flags]
+        command = [sys.executable, PROJECT / "main.py", "--report", "--train_num", "12", *data_flags, *flags]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         return subprocess.Popen([str(word) for word in command], env={**os.environ, **environment}, **pipes)
 
@@ -61,19 +66,23 @@ def test_a_killed_report_goes_on_and_trains_nothing_twice(report, reader, tmp_pa
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
-def test_only_what_a_run_lacks_is_made(report, small_data, tmp_path, workers):
+def test_only_what_a_run_lacks_is_made(report, data_flags, tmp_path, workers):
     flags = ("--config", "lenet5", "--framework", "pytorch", "--seeds", 1)
     runs = tmp_path / "lenet5/pytorch"
+
+    def result():
+        return json.loads((runs / "seed-0/result.json").read_text())
 
     def reported(*more):
         _, err = report(*flags, *more).communicate()
         assert err == ""
-        return json.loads((runs / "seed-0/result.json").read_text())
+        return result()
 
-    trained = ["--config", "lenet5", "--batch_size", 20, "--data_dir", small_data, "--log_dir", tmp_path]
-    _, out, _ = workers["pytorch"].run("--train", "--train_num", 12, *trained)
+    workers["pytorch"].run("--config", "lenet5", "--train", "--train_num", 12, *data_flags)
+    accuracy = result()["test_accuracy"]
     (runs / "seed-0/result.json").unlink()  # as after a kill in the test
-    assert f"test accuracy {100 * reported()['test_accuracy']:.2f} %" in out
+    found = reported()
+    assert (found["step"], found["test_accuracy"]) == (12, accuracy)
     assert reported("--train_num", 20)["step"] == 20
     assert [path.name for path in runs.iterdir()] == ["seed-0"]
     reported("--train_num", 20, "--learning_rate", "0.01")  # another setting: trained anew, and the old run kept
@@ -81,9 +90,8 @@ def test_only_what_a_run_lacks_is_made(report, small_data, tmp_path, workers):
     assert "learning_rate = 0.0001" in (runs / "seed-0.1/config.toml").read_text()
 
 
-def test_a_run_that_was_partly_trained_otherwise_is_trained_anew(report, small_data, tmp_path, workers):
-    flags = ["--config", "lenet5", "--batch_size", 20, "--data_dir", small_data, "--log_dir", tmp_path]
-    flags += ["--train", "--train_num", 6]
+def test_a_run_that_was_partly_trained_otherwise_is_trained_anew(report, data_flags, tmp_path, workers):
+    flags = ["--config", "lenet5", "--train", "--train_num", 6, *data_flags]
     workers["tensorflow"].run(*flags)
     workers["pytorch"].run(*flags, "--load", tmp_path / "lenet5/tensorflow/seed-0")
     report("--config", "lenet5", "--framework", "pytorch", "--seeds", 1).communicate()
