@@ -1,214 +1,153 @@
-"""LeNet on MNIST in TensorFlow, PyTorch or Keras: the same parameters, batches and Adam in all three."""
+"""LeNet on MNIST in several frameworks: the same parameters, batches and Adam in all of them."""
 
 import argparse
-import itertools
 import os
-import shlex
-import signal
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from lenet import UserError, notice, say
-from lenet.architecture import CONFIGS, PRECISIONS, load
-from lenet.flags import Parser, lacks_bfloat16, number, one_of, path, physical_cores
-
-# What needs NumPy is imported where it is used, so that --help and a mistyped flag are answered at once.
-if TYPE_CHECKING:
-    from lenet.backend import Backend
-    from lenet.checkpoint import Checkpoint
-    from lenet.dataset import Dataset
-
-FRAMEWORKS = sorted(path.stem for path in (Path(__file__).parent / "backends").glob("[!_]*.py"))
+import lenet
+from backends import FRAMEWORKS
+from lenet.errors import UserError, exit_code, print_line
+from lenet.flags import Parser, choice, path, whole_number
+from lenet.machine import DEVICES, PRECISIONS
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Do what the flags say and return the exit code."""
-    try:
-        flags = parse(argv)
-        return report(flags) if flags.report else run(flags)
-    except UserError as error:
-        complaint, exit_code = str(error), error.exit_code
-    except ModuleNotFoundError as error:  # another Python than the one that has the requirements
-        complaint, exit_code = f"{error}; use .venv/bin/python, or pip install -r requirements.txt", 2
-    except KeyboardInterrupt as interrupt:
-        number = signal.Signals(*(interrupt.args or [signal.SIGINT]))
-        complaint, exit_code = f"stopped by {number.name}", 128 + number
-    say(f"main.py: {complaint}", sys.stderr)
-    return exit_code
+    return exit_code(lambda: dispatch(parse(argv)), "main.py")
 
 
-def run(flags: argparse.Namespace) -> int:
-    """Flags -> Trainer -> the result line."""
-    from lenet import dataset
-    from lenet.checkpoint import Checkpoint
-    from lenet.run import Run
-    from lenet.trainer import Trainer
+def dispatch(flags: argparse.Namespace) -> int:
+    """Call the action that the flags name with all other flags that are given."""
+    options = {key: value for key, value in vars(flags).items() if value is not None}
+    action = next(action for action in (report, train, test) if options[action.__name__])
+    return action(**{key: value for key, value in options.items() if key not in ("report", "train", "test")})
 
-    data = dataset.load(flags.data_dir or dataset.EMBEDDED)
-    source, start = starting_point(flags, data)
-    if flags.train and start.architecture.batch_size > (count := len(data.train.images)):
-        raise UserError(f"batch size {start.architecture.batch_size}: there are {count} training images")
-    trainer = Trainer(build_backend(flags, flags.framework, start), data, start)
-    place = Run(flags.log_dir, flags.config, flags.framework, start.seed)
-    if not flags.train:
-        result, where = trainer.test(place), source
-    else:
-        continued = source is not None and os.path.realpath(source) == os.path.realpath(place.checkpoint)
-        with place.take(continued):
-            if continued and Checkpoint.load(place.checkpoint).sha256 != start.sha256:
-                raise UserError(f"another process has just trained in {place.folder}; start this one again")
-            result, where = trainer.train(flags.train_num, place, flags.save_every), place.folder
-    say_result(
-        f"{flags.config} {flags.framework} seed {start.seed} step {result['step']}: "
-        f"test accuracy {100 * result['test_accuracy']:.2f} %, cross-entropy {result['test_cross_entropy']:.4f}, "
-        f"{result['images_per_second']:,.0f} images/s, {where}"
-    )
+
+def train(**options: Any) -> int:
+    """Train a run and print its result."""
+    run = lenet.train(**options)
+    print_result(result_line(run.result, run.folder))
     return 0
 
 
-def report(flags: argparse.Namespace) -> int:
-    """Flags -> many runs, each this program in a process of its own -> the report."""
-    import numpy as np
-
-    from lenet import dataset, grid, report
-    from lenet.checkpoint import Checkpoint
-    from lenet.files import writing
-    from lenet.interrupt import handle, stop
-    from lenet.run import Run
-    from lenet.trainer import Trainer
-
-    handle(stop)
-    data = dataset.load(flags.data_dir or dataset.EMBEDDED)
-    tasks = [
-        grid.Task(
-            Run(flags.log_dir, config, framework, seed),
-            replace(load(config), **given(flags, "batch_size", "learning_rate")),
-            flags.precision or "float32",
-            data.training_sha256,
-            flags.train_num,
-        )
-        for seed, config, framework in itertools.product(range(flags.seeds), flags.config, flags.framework)
-    ]
-    jobs = flags.jobs or max(1, physical_cores() // 2)
-    threads = flags.threads or max(1, physical_cores() // jobs)
-    shared = given(flags, "log_dir", "data_dir", "batch_size", "learning_rate", "precision", "device", "save_every")
-    command = [sys.executable, __file__, f"--threads={threads}"]
-    command += [f"--{name}={value}" for name, value in shared.items()]
-
-    def predict(run: Run) -> np.ndarray:
-        start = Checkpoint.load(run.checkpoint)
-        return Trainer(build_backend(flags, run.framework, start), data, start).predict(data.test.images)
-
-    with grid.take(folder := flags.log_dir / "report") as lock:
-        errors = grid.train(tasks, command, jobs, lock)
-        if done := [task for task in tasks if task.run not in errors]:
-            with writing(folder):
-                page = report.write(folder, done, data.test, predict, shlex.join(sys.argv))
-    for run, error in errors.items():
-        notice(f"{run.config} {run.framework} seed {run.seed} failed: {error}")
-    if done:
-        say_result(str(page))
-    return 1 if errors else 0
+def test(**options: Any) -> int:
+    """Test a run and print the result."""
+    result = lenet.test(**options)
+    print_result(result_line(result, result["checkpoint"]))
+    return 0
 
 
-def say_result(line: str) -> None:
-    """Print it to stdout; UserError when it cannot be written."""
-    if not say(line, sys.stdout):
+def report(**options: Any) -> int:
+    """Train what a report lacks, and print the path of its page."""
+    done = lenet.report(**options, command=sys.argv)
+    if done.page:
+        print_result(str(done.page))
+    return 1 if done.errors else 0
+
+
+def result_line(result: dict[str, Any], place: Path | str) -> str:
+    """Return the line that says what a run came to."""
+    data = "" if result["data"] == "mnist" or f"data={result['data']}" in result["variant"] else f" on {result['data']}"
+    return (
+        f"{result['variant']} {result['framework']} seed {result['seed']} step {result['step']}{data}: "
+        f"test accuracy {100 * result['test_accuracy']:.2f} %, cross-entropy {result['test_cross_entropy']:.4f}, "
+        f"{result['images_per_second']:,.0f} images/s, {place}"
+    )
+
+
+def print_result(line: str) -> None:
+    """Print it to stdout; UserError if it cannot be written."""
+    if not print_line(line, sys.stdout):
         raise UserError("the result cannot be written to stdout; what was saved is whole", 1)
 
 
-def starting_point(flags: argparse.Namespace, data: "Dataset") -> "tuple[Path | None, Checkpoint]":
-    """The checkpoint to go on from and its file; None for a fresh one."""
-    from lenet.checkpoint import Checkpoint
-    from lenet.run import Run
-
-    architecture = load(flags.config)
-    changes, settings = given(flags, "batch_size", "learning_rate"), given(flags, "seed", "precision")
-    if flags.train and flags.load is None:
-        return None, Checkpoint.initial(replace(architecture, **changes), data.training_sha256, **settings)
-    source: Path = flags.load or Run(flags.log_dir, flags.config, flags.framework, flags.seed or 0).checkpoint
-    if os.path.isdir(source):  # noqa: PTH112 - Path.is_dir raises where it may not look
-        source /= Run.CHECKPOINT
-    found = Checkpoint.load(source)
-    found.refuse_other(architecture, source)
-    if flags.train and found.training_sha256 != data.training_sha256:
-        notice(f"{source} was trained on other data than what lies in {flags.data_dir or 'the project (MNIST)'}")
-    if not flags.train:
-        return source, replace(found, **given(flags, "precision"))
-    architecture = replace(found.architecture, **changes)
-    return source, replace(found, architecture=architecture, training_sha256=data.training_sha256, **settings)
-
-
-def build_backend(flags: argparse.Namespace, framework: str, start: "Checkpoint") -> "Backend":
-    """The framework, imported and ready."""
-    import backends
-
-    threads = flags.threads or physical_cores()
-    backend = backends.load(framework)(start.architecture, start.precision, flags.device, threads)
-    if start.precision == "bfloat16" and backend.device == "cpu" and lacks_bfloat16():
-        notice("this processor has no arithmetic for bfloat16, which will be slower than float32")
-    return backend
-
-
-def given(flags: argparse.Namespace, *names: str) -> dict[str, Any]:
-    """Those of the flags that were given."""
-    return {name: vars(flags)[name] for name in names if vars(flags)[name] is not None}
-
-
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Return the flags' values; UserError when one is wrong or they do not go together."""
+    """Return the flags as arguments of the API; UserError if one is wrong or they do not go together."""
     parser = Parser("main.py", description=__doc__, allow_abbrev=False)
-    flag = parser.add_argument
+    flag = parser.add_argument_group("what to do").add_argument
     flag("-t", "--train", action="store_true", help="train for --train_num steps, test, and save")
-    flag("-e", "--test", action="store_true", help="test the checkpoint that --load names, or else this run's own")
+    flag("-e", "--test", action="store_true", help="test a run on the test images: this run, or the one of --load")
     flag("--report", action="store_true", help="train every config in every framework, and compare them in a report")
-    own = "without a value, the run of this config, framework and seed in the log folder (default: begin anew)"
-    load_help = f"continue a checkpoint (a file or a run's folder, whichever framework wrote it); {own}"
-    flag("-l", "--load", nargs="?", const=False, type=path, metavar="CHECKPOINT", help=load_help)
-    flag("--train_num", type=number(int, 0), metavar="N", help="steps to make, a mini-batch each; with --load, to add")
-    several = "with --report several may be given, by default it takes all"
-    flag("--save_every", type=number(int), default=500, metavar="N", help="steps (default: 500); also at the end")
-    flag("--framework", **one_of(FRAMEWORKS), action="append", help=f"(default: pytorch); {several}")
-    flag("--config", **one_of(list(CONFIGS)), action="append", help=f"a file in configs/ (default: lenet); {several}")
-    flag("--log_dir", type=path, default="logs", metavar="FOLDER", help="where the runs lie (default: logs)")
-    flag("--data_dir", type=path, metavar="FOLDER", help="four IDX files (default: MNIST, which comes with this)")
-    flag("--seed", type=number(int, 0), metavar="N", help="of parameters and batches (default: the checkpoint's, or 0)")
-    flag("--seeds", type=number(int), metavar="N", help="seeds 0 to N-1, for --report (default: 3)")
-    flag("--jobs", type=number(int), metavar="N", help="runs at once, for --report (default: one per two cores)")
-    flag("--batch_size", type=number(int), metavar="N", help="(default: the checkpoint's, or the config's)")
-    flag("--learning_rate", type=number(float), metavar="X", help="(default: the checkpoint's, or the config's)")
-    flag("--precision", **one_of(PRECISIONS), help="(default: the checkpoint's, or float32)")
-    flag("--device", **one_of(["auto", "cpu", "gpu"]), default="auto", help="(default: auto, a GPU where there is one)")
-    flag("--threads", type=number(int, maximum=os.cpu_count() or 1), metavar="N", help="(default: the physical cores)")
+
+    flag = parser.add_argument_group("the run").add_argument
+    count, several = whole_number(), "with --report several, by default all"
+    load_help = (
+        "checkpoint to go on from: a file or a run's folder, of any framework; without a value this run's own, or else "
+        "its config's (default: start from scratch)"
+    )
+    flag("--train_num", dest="steps", type=whole_number(0), metavar="N", help="number of steps, of a mini-batch each")
+    flag("-l", "--load", nargs="?", const=True, type=path, metavar="PATH", help=load_help)
+    flag("--framework", **choice(FRAMEWORKS), action="append", help=f"framework (default: pytorch; {several})")
+    config_help = f"config: a name in configs/ or a TOML file (default: the checkpoint's, or lenet; {several})"
+    flag("--config", type=path, action="append", metavar="CONFIG", help=config_help)
+    change: dict[str, Any] = {"dest": "changes", "action": "append"}
+    flag("--set", **change, type=key_and_value, metavar="KEY=VALUE", help="new value of any key of the config")
+    rate_help = "Adam's learning rate (default: the checkpoint's, or the config's)"
+    flag("--learning_rate", **change, type=value_of("learning_rate"), metavar="X", help=rate_help)
+    batch_help = "images in a mini-batch (default: the checkpoint's, or the config's)"
+    flag("--batch_size", **change, type=value_of("batch_size"), metavar="N", help=batch_help)
+    precision_help = "arithmetic of the layers (default: the checkpoint's, or float32)"
+    flag("--precision", **choice(PRECISIONS), help=precision_help)
+    seed_help = "seed of the first parameters and of the batches (default: the checkpoint's, or 0)"
+    flag("--seed", type=whole_number(0), metavar="N", help=seed_help)
+    flag("--data_dir", type=path, metavar="FOLDER", help="folder of four IDX files (default: MNIST, which is included)")
+    flag("--log_dir", type=path, metavar="FOLDER", help="folder of the runs (default: logs)")
+    flag("--save_every", type=count, metavar="N", help="steps between two saves, with one at the end (default: 500)")
+
+    flag = parser.add_argument_group("the study").add_argument
+    flag("--seeds", type=count, metavar="N", help="number of seeds of each config, from 0 on (default: 3)")
+    flag("--jobs", type=count, metavar="N", help="number of runs at once (default: one for two cores)")
+
+    flag = parser.add_argument_group("the machine").add_argument
+    flag("--device", **choice(DEVICES), help="device that computes (default: auto, a GPU if there is one)")
+    threads = whole_number(1, os.cpu_count() or 1)
+    flag("--threads", type=threads, metavar="N", help="number of threads (default: the physical cores)")
     flags = parser.parse_args(argv)
-    if not (flags.train or flags.test or flags.report):
-        parser.error("nothing to do: add --train --train_num N, or --test, or --report --train_num N")
-    if flags.report and (flags.train or flags.test or flags.load is not None or flags.seed is not None):
-        parser.error("--report trains and tests by itself, from --seeds: leave --train, --test, --load and --seed out")
-    if (flags.train or flags.report) and flags.train_num is None:
-        parser.error(f"--{'train' if flags.train else 'report'} needs --train_num N")
-    if flags.test and not flags.train and (alone := given(flags, "train_num", "batch_size", "learning_rate")):
-        parser.error(f"--{min(alone)} goes with --train")
-    if not flags.report and (flags.seeds or flags.jobs):
-        parser.error("--seeds and --jobs go with --report")
-    if flags.train_num == 0 and flags.load is None:
-        parser.error(
-            "argument --train_num: '0' is not a whole number above 0; with --load, 0 ends what was killed in its test"
-        )
-    if flags.report:
-        flags.seeds = flags.seeds or 3
-        flags.config, flags.framework = flags.config or CONFIGS, flags.framework or FRAMEWORKS
-    elif len(flags.config or []) > 1 or len(flags.framework or []) > 1:
-        parser.error("several --config or --framework go with --report")
-    else:
-        (flags.config,), (flags.framework,) = flags.config or ["lenet"], flags.framework or ["pytorch"]
+    check(flags, parser.error)
+    flags.changes = dict(flags.changes or [])
+    if not flags.report:
+        for name in ("config", "framework"):
+            setattr(flags, name, (getattr(flags, name) or [None])[0])
     return flags
 
 
+def check(flags: argparse.Namespace, error: Callable[[str], Any]) -> None:
+    """Report flags that do not go together."""
+    if not (flags.train or flags.test or flags.report):
+        error("nothing to do: add --train --train_num N, or --test, or --report --train_num N")
+    if flags.report and (flags.train or flags.test or flags.load is not None or flags.seed is not None):
+        error("--report trains and tests by itself, from --seeds: leave --train, --test, --load and --seed out")
+    if (flags.train or flags.report) and flags.steps is None:
+        error(f"--{'train' if flags.train else 'report'} needs --train_num N")
+    if flags.test and not flags.train:
+        for name, value in (("train_num", flags.steps), ("save_every", flags.save_every)):
+            if value is not None:
+                error(f"--{name} goes with --train")
+    if not flags.report and (flags.seeds or flags.jobs):
+        error("--seeds and --jobs go with --report")
+    if flags.steps == 0 and flags.load is None:
+        error("argument --train_num: '0' is not a whole number from 1; with --load, 0 only tests a run that was killed")
+    if not flags.report and max(len(flags.config or []), len(flags.framework or [])) > 1:
+        error("several --config or --framework go with --report")
+
+
+def key_and_value(text: str) -> tuple[str, str]:
+    """Split KEY=VALUE."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"'{text}' is not KEY=VALUE, such as learning_rate=0.001")
+    return key.strip(), value.strip()
+
+
+def value_of(key: str) -> Callable[[str], tuple[str, str]]:
+    """Make a flag's text the value of a key of the config."""
+    return lambda text: (key, text)
+
+
 if __name__ == "__main__":
-    if sys.stderr is None:  # closed: nothing else shall become file 2, which frameworks write to
+    if sys.stderr is None:  # closed: reserve descriptor 2, or the next file opened receives the frameworks' messages
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
     sys.exit(main())

@@ -1,171 +1,120 @@
-"""LeNet in Keras 3: layers, compile and train_on_batch, on whichever engine KERAS_BACKEND names."""
+"""LeNet in Keras 3: layers, compile and train_step, on the engine that KERAS_BACKEND names."""
 
 import importlib
-import os
 from typing import Any
 
+import keras
 import numpy as np
 
-from lenet import UserError
-from lenet.architecture import BETA1, BETA2, CLASSES, EPSILON_HAT, IMAGE_SIZE, Architecture
-from lenet.backend import Backend, TrainingState, choose_device, storage_dtype
-
-try:
-    import keras
-except ValueError as error:  # an engine that it does not know
-    raise UserError(f"KERAS_BACKEND: {error}; set it to tensorflow, torch or jax") from None
+from backends import _engines
+from lenet.architecture import CLASSES, IMAGE_SHAPE, Architecture
+from lenet.backend import BETA1, BETA2, EPSILON_HAT, Backend, storage_dtype
 
 
 class FastDense(keras.layers.Dense):
-    """With the faster of the two ways that TensorFlow has to the gradient of the layer's input."""
+    """Dense on TensorFlow, with the faster gradient of _engines."""
 
     def call(self, inputs: Any) -> Any:
-        import tensorflow as tf
-
-        @tf.custom_gradient
-        def matmul(x: Any, kernel: Any) -> Any:  # [n, in], [in, out]
-            def gradients(upstream: Any) -> tuple[Any, Any]:
-                # TensorFlow's own, upstream times the transposed kernel, takes 6 % more of a float32 step on CPUs.
-                of_x = tf.transpose(tf.matmul(kernel, upstream, transpose_b=True))
-                return of_x, tf.matmul(x, upstream, transpose_a=True)
-
-            return tf.matmul(x, kernel), gradients
-
-        return self.activation(keras.ops.add(matmul(inputs, self.kernel.value), self.bias))
+        return self.activation(keras.ops.add(_engines.fast_matmul()(inputs, self.kernel.value), self.bias))
 
 
-class FusedAdam(keras.optimizers.Adam):
-    """With TensorFlow's one kernel, which is a tenth of a step faster than Keras's own ten passes over the arrays."""
+class FusedAdam(keras.optimizers.Optimizer):
+    """Adam on TensorFlow, with the one kernel of _engines; its variables have the names of Keras's Adam."""
 
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        import tensorflow as tf
+    def build(self, variables: list[keras.Variable]) -> None:
+        super().build(variables)
+        moments = self.add_optimizer_variables(variables, ["momentum", "velocity"])
+        self.moments = {variable.value.ref(): pair for variable, *pair in zip(variables, *moments, strict=True)}
 
-        i, t = self._get_variable_index(variable), tf.cast(self.iterations + 1, variable.dtype)
-        tf.raw_ops.ResourceApplyAdam(
-            var=variable.handle,
-            m=self._momentums[i].value.handle,
-            v=self._velocities[i].value.handle,
-            beta1_power=self.beta_1**t,
-            beta2_power=self.beta_2**t,
-            lr=learning_rate,
-            beta1=self.beta_1,
-            beta2=self.beta_2,
-            epsilon=self.epsilon,
-            grad=gradient,
-        )
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:  # variable: a tf.Variable
+        momentum, velocity = (moment.value for moment in self.moments[variable.ref()])
+        step = keras.ops.cast(self.iterations + 1, variable.dtype)
+        _engines.fused_adam(step, variable, momentum, velocity, learning_rate, gradient)
 
 
 class LeNet(Backend):
-    """The model with Keras's Adam. Its variables have the canonical names and layout by themselves."""
+    """The model with Adam. Its variables have the canonical names and layout as Keras makes them."""
 
     def __init__(self, architecture: Architecture, precision: str, device: str, threads: int) -> None:
         self.engine = keras.config.backend()
-        if self.engine not in ("tensorflow", "torch", "jax"):
-            raise UserError(f"Keras on {self.engine} cannot train; set KERAS_BACKEND to tensorflow, torch or jax")
-        averaged = [conv.pool_window for conv in architecture.conv if conv.pool == "average"]
-        if self.engine == "torch" and max(averaged, default=0) > 2:
-            raise UserError("Keras on torch may count the padding of a wide average-pool; set KERAS_BACKEND=tensorflow")
-        if precision == "float64" and keras.backend.result_type("float64", "float32") != "float64":
-            raise UserError(f"Keras on {self.engine} rounds float64 to float32; set KERAS_BACKEND=tensorflow")
+        self.device = _engines.set_up_keras(self.engine, architecture, precision, device, threads)
         self.threads = threads
         self.versions = {"keras": keras.__version__, self.engine: importlib.import_module(self.engine).__version__}
-        self.device = choose_device(device, _set_up_engine(self.engine, threads), f"Keras on {self.engine}")
-
+        self.architecture, self.dtype = architecture, storage_dtype(precision)
         keras.config.set_image_data_format("channels_last")
-        # What Keras keeps its losses, metrics and the optimizer's settings in, beside the layers' own dtypes.
-        keras.config.set_floatx(storage_dtype(precision))
+        keras.config.set_floatx(self.dtype)  # of losses, metrics and the optimizer's settings
+        keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else precision)  # of the layers
+        on_tensorflow = self.engine == "tensorflow"
+        self.dense = FastDense if on_tensorflow and self.device == "cpu" and threads > 1 else keras.layers.Dense
         with keras.device(self.device):
-            self.model = _build(architecture, "mixed_bfloat16" if precision == "bfloat16" else precision)
-            adam = FusedAdam if self.engine == "tensorflow" else keras.optimizers.Adam
-            # Keras takes a beta's power in floatx, but its difference from 1 exactly: both shall be of the same beta.
-            beta1, beta2 = (float(np.asarray(beta, keras.config.floatx())) for beta in (BETA1, BETA2))
-            self.adam = adam(architecture.learning_rate, beta1, beta2, EPSILON_HAT, name="adam")
-            self.adam.build(self.model.trainable_variables)
-            self.model.compile(
-                self.adam, keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"]
-            )
+            images = keras.Input(IMAGE_SHAPE, dtype="uint8")
+            self.model = keras.Model(images, self._forward(images))
+            # Keras takes a beta's power in floatx, but its difference from 1 exactly: round both.
+            betas = [float(np.asarray(beta, self.dtype)) for beta in (BETA1, BETA2)]
+            adam = FusedAdam(1.0) if on_tensorflow else keras.optimizers.Adam(1.0, *betas, EPSILON_HAT)
+            adam.build(self.model.trainable_variables)
+            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            # XLA's convolutions are slower on a CPU; on JAX there is nothing else.
+            self.model.compile(adam, loss, metrics=["accuracy"], jit_compile=self.engine == "jax")
         self.parameters = {variable.path: variable for variable in self.model.trainable_variables}
-        by_path = {variable.path: variable for variable in self.adam.variables}
+        by_path = {variable.path: variable for variable in adam.variables}
         self.first_moment, self.second_moment = (
-            {name: by_path[f"adam/{name.replace('/', '_')}_{moment}"] for name in self.parameters}
+            {name: by_path[f"{adam.name}/{name.replace('/', '_')}_{moment}"] for name in self.parameters}
             for moment in ("momentum", "velocity")
         )
+        self.train_steps = _engines.train_function(self._train_step, self.dtype) if on_tensorflow else None
 
-    def write_state(self, state: TrainingState) -> None:
+    def assign(self, variable: keras.Variable, array: np.ndarray) -> None:
         with keras.device(self.device):
-            self.adam.iterations.assign(state.step)
-            for variables, arrays in zip(self._variables(), state.arrays, strict=True):
-                for name, variable in variables.items():
-                    variable.assign(arrays[name])
+            variable.assign(array)
 
-    def read_state(self) -> TrainingState:
-        groups = (
-            {name: keras.ops.convert_to_numpy(variable) for name, variable in variables.items()}
-            for variables in self._variables()
-        )
-        return TrainingState(int(self.adam.iterations), *groups)
+    def to_numpy(self, variable: keras.Variable) -> np.ndarray:
+        return np.array(keras.ops.convert_to_numpy(variable))
 
-    def _variables(self) -> tuple[dict[str, keras.Variable], ...]:
-        return self.parameters, self.first_moment, self.second_moment
-
-    def load_training_set(self, images: np.ndarray, labels: np.ndarray) -> None:
-        self.images, self.labels = images[..., np.newaxis], labels  # train_on_batch puts each batch on the device
-
-    def train(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def train(
+        self, images: np.ndarray, labels: np.ndarray, learning_rates: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        batches = images, labels.astype(np.int32), learning_rates.astype(self.dtype)
         with keras.device(self.device):
-            figures = [self.model.train_on_batch(self.images[batch], self.labels[batch]) for batch in indices]
-        cross_entropies, accuracies = np.array(figures).T
+            self.model.optimizer.iterations.assign(self.step)
+            if self.train_steps:
+                metrics = self.train_steps(*batches)
+            else:
+                metrics = zip(*map(self._train_step, *batches), strict=True)
+            cross_entropies, accuracies = map(np.array, metrics)
+        self.step += len(images)
         return cross_entropies, accuracies
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         with keras.device(self.device):
-            return self.model.predict_on_batch(images[..., np.newaxis])
+            return np.asarray(self.model.predict_on_batch(images))
 
+    def _train_step(self, images: Any, labels: Any, learning_rate: Any) -> Any:
+        """One update; images uint8 [batch, 28, 28, 1], labels int32 [batch] -> cross-entropy, accuracy."""
+        self.model.optimizer.learning_rate.assign(learning_rate)
+        if self.engine != "tensorflow":
+            return self.model.train_on_batch(images, labels)
+        self.model.reset_metrics()
+        metrics = self.model.train_step((images, labels))
+        return metrics["loss"], metrics["accuracy"]
 
-def _build(architecture: Architecture, policy: str) -> keras.Model:
-    """Images uint8 [n, 28, 28, 1] -> logits [n, 10]; `policy` is the dtype policy of the layers that compute."""
-    floatx = keras.config.floatx()
-    images = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 1), dtype="uint8")
-    x = keras.ops.cast(images, floatx) / 255
-    for layer in architecture.conv_layers:
-        conv = layer.conv
-        x = keras.layers.Conv2D(conv.filters, conv.kernel, padding=conv.padding, dtype=policy, name=layer.name)(x)
-        activation = keras.layers.Activation(architecture.activation, dtype=policy)
-        if conv.pool == "max":  # monotonic, the activation gives the same behind it for a quarter of the work
-            pool = keras.layers.MaxPooling2D(conv.pool_window, conv.pool_stride, padding="same", dtype=policy)
-            x = activation(pool(x))
-        else:
-            pool = keras.layers.AveragePooling2D(conv.pool_window, conv.pool_stride, padding="same", dtype=policy)
-            x = pool(activation(x))
-    x = keras.layers.Flatten(dtype=policy)(x)  # [n, height * width * channels]
-    *hidden, output = architecture.dense_layers
-    dense = FastDense if keras.config.backend() == "tensorflow" else keras.layers.Dense
-    for layer in hidden:
-        x = dense(layer.output[0], architecture.activation, dtype=policy, name=layer.name)(x)
-    x = keras.layers.Dense(CLASSES, dtype=policy, name=output.name)(x)
-    logits = keras.layers.Activation("linear", dtype=floatx)(x)  # in full precision under a mixed policy
-    return keras.Model(images, logits)
-
-
-def _set_up_engine(engine: str, threads: int) -> bool:
-    """Keras leaves threads, determinism and exact float32 to its engine; returns whether that finds a GPU."""
-    if engine == "tensorflow":
-        import tensorflow as tf
-
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(threads)
-        tf.config.experimental.enable_op_determinism()
-        tf.config.experimental.enable_tensor_float_32_execution(False)
-        return bool(tf.config.list_physical_devices("GPU"))
-    if engine == "torch":
-        import torch
-
-        torch.set_num_threads(threads)
-        torch.backends.fp32_precision = "ieee"
-        torch.backends.cudnn.deterministic = True
-        return torch.cuda.is_available()
-    import jax
-
-    os.environ["PJRT_NPROC"] = str(threads)  # read when JAX is first asked for its devices
-    jax.config.update("jax_default_matmul_precision", "highest")
-    return jax.default_backend() == "gpu"
+    def _forward(self, images: keras.KerasTensor) -> keras.KerasTensor:
+        """Images uint8 [n, 28, 28, 1] -> logits [n, 10]."""
+        activation = self.architecture.activation
+        x = keras.ops.cast(images, self.dtype) / 255
+        for layer in self.architecture.conv_layers:
+            conv = layer.conv
+            x = keras.layers.Conv2D(conv.filters, conv.kernel, padding=conv.padding, name=layer.name)(x)
+            if conv.pool == "max":  # the activation is monotonic: after the pool it is a quarter of the work
+                x = keras.layers.MaxPooling2D(conv.pool_window, conv.pool_stride, padding="same")(x)
+                x = keras.layers.Activation(activation)(x)
+            else:
+                x = keras.layers.Activation(activation)(x)
+                x = keras.layers.AveragePooling2D(conv.pool_window, conv.pool_stride, padding="same")(x)
+            # [n, *layer.output]; lenet: [n, 14, 14, 32], then [n, 7, 7, 64]
+        x = keras.layers.Flatten()(x)  # [n, height * width * channels]; lenet: [n, 3136]
+        *hidden, output = self.architecture.dense_layers
+        for dense in hidden:  # lenet: [n, 1024]
+            x = self.dense(dense.output[0], activation, name=dense.name)(x)
+        x = keras.layers.Dense(CLASSES, name=output.name)(x)  # [n, 10]
+        return keras.layers.Activation("linear", dtype=self.dtype)(x)  # in full precision with mixed_bfloat16, too

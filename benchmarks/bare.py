@@ -7,24 +7,27 @@ import time
 import numpy as np
 
 import backends
-from benchmarks.stock.stopwatch import BATCH_SIZE, images_per_second
-from lenet import architecture, dataset
+from benchmarks.stock.stopwatch import images_per_second
+from lenet import config, dataset
 from lenet.checkpoint import Checkpoint
-from lenet.flags import physical_cores
+from lenet.config import read
+from lenet.machine import Precision, physical_cores
+from lenet.settings import Settings
 from lenet.trainer import LOGITS_BATCH, TEST_EVERY
 
 
-def measure(framework: str, precision: str, steps: int) -> dict[str, float]:
+def measure(framework: str, precision: Precision, steps: int) -> dict[str, float]:
     """Train in chunks such as the Trainer's, then evaluate the 10,000 test images."""
-    data = dataset.load(dataset.EMBEDDED)
-    start = Checkpoint.initial(architecture.load("lenet"), data.training_sha256, precision=precision)
-    backend = backends.load(framework)(start.architecture, precision, "cpu", physical_cores())
+    data, lenet = dataset.load(), config.load("lenet")
+    start = Checkpoint.initial(Settings(lenet.architecture, lenet.training, data.fingerprint, precision, 0, lenet))
+    backend = backends.load(framework)(lenet.architecture, precision, "cpu", physical_cores())
     backend.write_state(start.state)
-    backend.load_training_set(*data.train)
-    batches = np.stack([dataset.batch_indices(0, step, BATCH_SIZE, len(data.train.images)) for step in range(steps)])
+    images, labels = data.train
     step_times: list[float] = []
     for first in range(0, steps, TEST_EVERY):
-        backend.train(chunk := batches[first : first + TEST_EVERY])
+        chunk = range(first, min(first + TEST_EVERY, steps))
+        indices = lenet.training.batches(chunk, 0, len(images))
+        backend.train(images[indices], labels[indices], lenet.training.learning_rates(chunk))
         step_times += [time.time()] * len(chunk)
 
     pieces = np.array_split(data.test.images, len(data.test.images) // LOGITS_BATCH)
@@ -38,4 +41,4 @@ def measure(framework: str, precision: str, steps: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(sys.argv[1], sys.argv[2], int(sys.argv[3]))))
+    print(json.dumps(measure(sys.argv[1], read(Precision, sys.argv[2]), int(sys.argv[3]))))

@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-from lenet import architecture
+from lenet import config
 
 LIBRARIES = {"numpy": "asarray", "torch": "from_numpy", "tensorflow": "constant"}  # and what makes an array its own
 SIZE = 2048
@@ -20,7 +20,7 @@ REPEATS = 20
 
 def measure(library: str) -> dict[str, float]:
     """The rate over all repeats after a first one."""
-    layers = architecture.load("lenet").layers
+    layers = config.load("lenet").architecture.layers
     multiply_adds_per_image = 3 * sum(layer.multiply_adds for layer in layers) - layers[0].multiply_adds
     convert = getattr(importlib.import_module(library), LIBRARIES[library])
     a, b = (convert(matrix) for matrix in np.random.default_rng(0).random((2, SIZE, SIZE), np.float32))

@@ -18,10 +18,9 @@ from pathlib import Path
 
 from benchmarks.limit import LIBRARIES
 from benchmarks.stock.stopwatch import images_per_second
+from lenet.curves import event_files, read_events
 from lenet.dataset import EMBEDDED
-from lenet.flags import lacks_bfloat16
-from lenet.run import Run
-from lenet.tensorboard import FILE, events
+from lenet.machine import lacks_bfloat16
 
 PROJECT = Path(__file__).parents[1]
 IMPORTS = {"tensorflow": "tensorflow", "pytorch": "torch", "keras": "keras"}  # framework -> what its users import
@@ -92,10 +91,10 @@ def python(*arguments: str, figures: Callable[[str], Figures] = json.loads) -> F
 def trainer(framework: str, precision: str) -> Figures:
     """main.py with all that it does for a user; the event file tells when each step was written."""
     with tempfile.TemporaryDirectory() as folder:
-        curve = Run(Path(folder), "lenet", framework, 0).folder / "train" / FILE
 
         def figures(_: str) -> Figures:
-            step_times = [event.wall_time for _, event in events(curve.read_bytes()) if event.step]
+            (curve,) = (file for train in Path(folder).rglob("train") for file in event_files(train))
+            step_times = [event.wall_time for event in read_events(curve)[0] if event.summary.value]
             return {"first_step_at": step_times[0], "images_per_second": images_per_second(step_times)}
 
         flags = ("--framework", framework, "--precision", precision, "--log_dir", folder)

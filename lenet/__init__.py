@@ -1,32 +1,25 @@
-"""All that is the same for every framework: imports NumPy, never a framework."""
+"""LeNet on MNIST in several frameworks: train, test, load and report, as the command line does.
 
-import os
-import sys
-from typing import TextIO
+    import lenet
+    run = lenet.train("lenet", framework="pytorch", steps=1000)
+    print(run.result["test_accuracy"], run.curves["train"]["accuracy"].values[-1])
 
+A framework is imported by the first call that computes with it.
+"""
 
-class UserError(Exception):
-    """What a user must hear, in one line: what is wrong and what to do.
+import importlib
+from typing import TYPE_CHECKING, Any
 
-    The exit code is 2 for a mistake in what was asked, 1 for a run that failed, 128 + its number for one that a signal
-    ended.
-    """
+from lenet.errors import UserError
 
-    def __init__(self, text: str, exit_code: int = 2) -> None:
-        super().__init__(text)
-        self.exit_code = exit_code
+if TYPE_CHECKING:
+    from lenet.api import load, report, test, train
 
-
-def say(line: str, stream: TextIO) -> bool:
-    """Print a line at once; returns whether it could be written: a pipe may be closed, a terminal gone."""
-    try:
-        print(line, file=stream, flush=True)
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # where Python will flush what its buffer holds
-        return False
-    return True
+__all__ = ["UserError", "load", "report", "test", "train"]
 
 
-def notice(text: str) -> None:
-    """Say what the user should know, apart from the result."""
-    say(f"main.py: notice: {text}", sys.stderr)
+def __getattr__(name: str) -> Any:
+    """Import lenet.api when one of its functions is first asked for."""
+    if name in __all__:
+        return getattr(importlib.import_module("lenet.api"), name)
+    raise AttributeError(f"module 'lenet' has no attribute '{name}'")

@@ -1,99 +1,99 @@
-"""A config file -> Architecture: every layer with its shapes, and what training needs to know."""
+"""Architecture: the layers of a LeNet, their shapes and their counts."""
 
-import dataclasses
-import json
 import math
-import tomllib
-import typing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
+from typing import Literal
 
-from lenet import UserError
-
-CONFIGS = {path.stem: path for path in sorted((Path(__file__).parents[1] / "configs").glob("*.toml"))}
 IMAGE_SIZE = 28
+IMAGE_SHAPE = (IMAGE_SIZE, IMAGE_SIZE, 1)  # height, width, channels
 CLASSES = 10
-CHOICES = {
-    "padding": ("same", "valid"),
-    "pool": ("max", "average"),
-    "activation": ("relu", "sigmoid", "tanh"),
-    "initialization": ("truncated_normal", "glorot_uniform"),
-}
-# Adam as in Kingma & Ba (2015), with the epsilon-hat of the end of their section 2.
-BETA1, BETA2, EPSILON_HAT = 0.9, 0.999, 1e-8
-PRECISIONS = ("float32", "float64", "bfloat16")
-MAXIMUM_PARAMETERS = 100_000_000  # more is a slip of the pen, and would ask for gigabytes
+MAXIMUM_PARAMETERS = 100_000_000  # more is almost certainly a typo
+
+
+def require_positive(**values: float) -> None:
+    """Raise ValueError with the name of the first value that is not positive and finite."""
+    for key, value in values.items():
+        if not 0 < value < math.inf:
+            raise ValueError(f"{key}: must be positive and finite, not {value}")
 
 
 @dataclass(frozen=True)
 class Conv:
-    """A convolution of stride 1, the activation, and a pool, which is padded SAME. The defaults are the report's."""
+    """A convolution of stride 1, the activation, and a pool with SAME padding. The defaults are the 2017 report's.
+
+    Raises ValueError, its text beginning with the key, if a value is impossible.
+    """
 
     filters: int
     kernel: int = 5
-    padding: str = "same"
-    pool: str = "max"
+    padding: Literal["same", "valid"] = "same"
+    pool: Literal["max", "average"] = "max"
     pool_window: int = 2
     pool_stride: int = 2
+
+    def __post_init__(self) -> None:
+        sizes = {"kernel": self.kernel, "pool_window": self.pool_window, "pool_stride": self.pool_stride}
+        require_positive(filters=self.filters, **sizes)
+        for key, value in sizes.items():
+            if value > IMAGE_SIZE:
+                raise ValueError(f"{key}: must be at most {IMAGE_SIZE}, the size of an image, not {value}")
 
 
 @dataclass(frozen=True)
 class Layer:
-    """What a layer computes with: its kernel in canonical layout, a bias, and the shapes that one image takes."""
+    """A layer with parameters: a kernel in canonical layout and a bias."""
 
     name: str  # conv1, conv2, ..., dense1, ..., output
     kernel: tuple[int, ...]  # convolution: (height, width, in, out); dense: (in, out)
-    positions: int  # where the kernel is applied: height * width of the convolution's output; dense: 1
     output: tuple[int, ...]  # convolution: (height, width, channels) after the pool; dense: (units,)
-    conv: Conv | None = None
+    positions: int = field(default=1, kw_only=True)  # to which the kernel is applied
 
     @property
     def parameters(self) -> int:
-        """The number of the kernel's and the bias's elements."""
+        """The number of elements of the kernel and the bias."""
         return math.prod(self.kernel) + self.kernel[-1]
 
     @property
     def multiply_adds(self) -> int:
-        """For one image, forward, the bias left out."""
+        """For one image, forward, without the bias."""
         return self.positions * math.prod(self.kernel)
 
 
 @dataclass(frozen=True)
-class Architecture:
-    """The settings of one config, checked: dense layers follow the convolutions, then the output layer of 10.
+class ConvLayer(Layer):
+    """A convolution, its activation and its pool."""
 
-    Raises ValueError, its text beginning with the key, when a setting or the shape it leads to is impossible.
+    conv: Conv
+
+
+class DenseLayer(Layer):
+    """A dense layer; all but the output layer have an activation."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The convolutions, the dense layers after them, and an output layer of 10 units.
+
+    Raises ValueError, its text beginning with the key, if a value or the shape it leads to is impossible.
     """
 
     conv: tuple[Conv, ...]
-    dense: tuple[int, ...]
-    activation: str = "relu"
-    initialization: str = "truncated_normal"
-    batch_size: int = 100
-    learning_rate: float = 1e-4
+    dense: tuple[int, ...]  # the units of each layer
+    activation: Literal["relu", "sigmoid", "tanh"] = "relu"
+    initialization: Literal["truncated_normal", "glorot_uniform"] = "truncated_normal"
 
     def __post_init__(self) -> None:
-        settings = {f"conv[{i}].{key}": value for i, conv in enumerate(self.conv) for key, value in vars(conv).items()}
-        settings |= {f"dense[{i}]": units for i, units in enumerate(self.dense)}
-        settings |= {key: value for key, value in dataclasses.asdict(self).items() if key not in ("conv", "dense")}
-        for key, value in settings.items():
-            choices = CHOICES.get(key.rpartition(".")[2], ())
-            if choices and value not in choices:
-                raise ValueError(f"{key}: must be one of {', '.join(choices)}, not '{value}'")
-            if not choices and not 0 < value < math.inf:
-                raise ValueError(f"{key}: must be positive and finite, not {value}")
-            if key.endswith(("kernel", "pool_window", "pool_stride")) and value > IMAGE_SIZE:
-                raise ValueError(f"{key}: must be at most {IMAGE_SIZE}, the size of an image, not {value}")
         if not self.conv:
             raise ValueError("conv: at least one convolution is needed")
+        require_positive(**{f"dense[{i}]": units for i, units in enumerate(self.dense)})
         if self.parameters > MAXIMUM_PARAMETERS:
             raise ValueError(f"conv, dense: {self.parameters:,} parameters; at most {MAXIMUM_PARAMETERS:,} are allowed")
 
     @cached_property
-    def layers(self) -> tuple[Layer, ...]:
-        """Every layer with parameters, from the image to the logits."""
-        layers = []
+    def conv_layers(self) -> tuple[ConvLayer, ...]:
+        """The convolutions, from the image on."""
+        layers: list[ConvLayer] = []
         size, channels = IMAGE_SIZE, 1
         for i, conv in enumerate(self.conv):
             kernel = (conv.kernel, conv.kernel, channels, conv.filters)
@@ -103,23 +103,21 @@ class Architecture:
                 raise ValueError(f"conv[{i}].kernel: {conv.kernel} is larger than the image that reaches it")
             positions, channels = size * size, conv.filters
             size = math.ceil(size / conv.pool_stride)
-            layers.append(Layer(f"conv{i + 1}", kernel, positions, (size, size, channels), conv))
-        inputs = size * size * channels  # flattened in the order (height, width, channels)
-        for i, units in enumerate((*self.dense, CLASSES)):
-            name = "output" if i == len(self.dense) else f"dense{i + 1}"
-            layers.append(Layer(name, (inputs, units), 1, (units,)))
-            inputs = units
+            layers.append(ConvLayer(f"conv{i + 1}", kernel, (size, size, channels), conv, positions=positions))
         return tuple(layers)
 
-    @property
-    def conv_layers(self) -> tuple[Layer, ...]:
-        """The convolutions, from the image on."""
-        return self.layers[: len(self.conv)]
+    @cached_property
+    def dense_layers(self) -> tuple[DenseLayer, ...]:
+        """The dense layers after the convolutions; the last is the output layer."""
+        names = [*(f"dense{i + 1}" for i in range(len(self.dense))), "output"]
+        units = (*self.dense, CLASSES)
+        inputs = (math.prod(self.conv_layers[-1].output), *self.dense)  # flattened as (height, width, channels)
+        return tuple(DenseLayer(name, (n, m), (m,)) for name, n, m in zip(names, inputs, units, strict=True))
 
     @property
-    def dense_layers(self) -> tuple[Layer, ...]:
-        """The dense layers that follow them; the last is the output."""
-        return self.layers[len(self.conv) :]
+    def layers(self) -> tuple[Layer, ...]:
+        """Every layer with parameters, from the image to the logits."""
+        return self.conv_layers + self.dense_layers
 
     @property
     def parameters(self) -> int:
@@ -129,70 +127,8 @@ class Architecture:
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Canonical name -> shape of every parameter: conv1/kernel, conv1/bias, ..., output/bias."""
-        shapes: dict[str, tuple[int, ...]] = {}
-        for layer in self.layers:
-            shapes[f"{layer.name}/kernel"] = layer.kernel
-            shapes[f"{layer.name}/bias"] = layer.kernel[-1:]
-        return shapes
-
-    @property
-    def network(self) -> dict[str, typing.Any]:
-        """What two runs must share to compute the same: the parameters' shapes and, by key, the settings."""
-        settings = dataclasses.asdict(self)
-        del settings["batch_size"], settings["learning_rate"]
-        return self.shapes | settings
-
-    def to_toml(self) -> str:
-        """Every setting, defaults too, as a config file that reads back as the same Architecture."""
-        settings = dataclasses.asdict(self)
-        tables = settings.pop("conv")
-        lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
-        for table in tables:
-            lines += ["", "[[conv]]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
-        return "\n".join(lines) + "\n"
-
-
-def load(config: str) -> Architecture:
-    """Return the Architecture of the config file by that name."""
-    return from_toml(_text(config), str(CONFIGS[config]))
-
-
-def description(config: str) -> str:
-    """What the config changes: the first line of its file, a comment."""
-    return _text(config).partition("\n")[0].strip("# ")
-
-
-def _text(config: str) -> str:
-    path = CONFIGS[config]
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from None
-
-
-def from_toml(text: str, source: str) -> Architecture:
-    """Return the Architecture that a config says; UserError names `source` and the key that is wrong."""
-    try:
-        architecture: Architecture = _read(Architecture, tomllib.loads(text), "")
-    except (ValueError, OverflowError, RecursionError) as error:  # TOMLDecodeError is a ValueError
-        raise UserError(f"{source}: {error}") from None
-    return architecture
-
-
-def _read(kind: typing.Any, value: typing.Any, key: str) -> typing.Any:
-    """`value` from TOML as `kind`: a dataclass, a tuple of one type, or a plain type, and nothing taken for another."""
-    if typing.get_origin(kind) is tuple and isinstance(value, list):
-        return tuple(_read(typing.get_args(kind)[0], item, f"{key}[{i}]") for i, item in enumerate(value))
-    if dataclasses.is_dataclass(kind) and isinstance(value, dict):
-        fields = {field.name: field for field in dataclasses.fields(kind)}
-        prefix = f"{key}." if key else ""
-        if unknown := value.keys() - fields.keys():
-            raise ValueError(f"{prefix}{min(unknown)}: unknown key; the known ones are {', '.join(fields)}")
-        for name, field in fields.items():
-            if name not in value and field.default is dataclasses.MISSING:
-                raise ValueError(f"{prefix}{name}: missing")
-        return typing.cast(type, kind)(**{k: _read(fields[k].type, v, prefix + k) for k, v in value.items()})
-    if type(value) is kind or (kind is float and type(value) is int):
-        return kind(value)
-    wanted = {int: "a whole number", float: "a number", str: "a string", Conv: "a table"}.get(kind, "a list")
-    raise ValueError(f"{key}: must be {wanted}, not {value!r}")
+        return {
+            f"{layer.name}/{part}": shape
+            for layer in self.layers
+            for part, shape in (("kernel", layer.kernel), ("bias", layer.kernel[-1:]))
+        }

@@ -1,22 +1,28 @@
 """Backend: the few methods that a framework must supply. NumPy arrays are the contract."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from lenet import UserError
 from lenet.architecture import Architecture
+from lenet.errors import UserError
+from lenet.machine import DEVICES
+
+# Adam as in Kingma & Ba (2015), with the epsilon-hat of the end of their section 2.
+BETA1, BETA2, EPSILON_HAT = 0.9, 0.999, 1e-8
 
 
 @dataclass(frozen=True)
 class TrainingState:
     """What the next step depends on, in canonical names and layout (see Architecture.shapes).
 
-    The arrays are float64 under precision float64, else float32.
+    The arrays are float64 with precision float64, else float32.
     """
 
-    step: int  # the steps that have been made
+    step: int  # number of steps made
     parameters: dict[str, np.ndarray]
     first_moment: dict[str, np.ndarray]  # Adam's moving average of the gradient
     second_moment: dict[str, np.ndarray]  # and of its square
@@ -28,51 +34,77 @@ class TrainingState:
 
 
 def storage_dtype(precision: str) -> str:
-    """What parameters and moments are kept in; bfloat16 is for convolutions and matrix products alone."""
+    """Return the dtype of parameters and moments; bfloat16 is for convolutions and matrix products alone."""
     return "float64" if precision == "float64" else "float32"
 
 
-def choose_device(wanted: str, finds_gpu: bool, framework: str) -> str:
-    """Return cpu or gpu for auto, cpu or gpu; UserError when the GPU that is wanted is not there."""
-    if wanted == "gpu" and not finds_gpu:
+def choose_device(wanted: str, finds_gpu: Callable[[], bool], framework: str) -> str:
+    """Return cpu or gpu for auto, cpu or gpu; UserError if there is no GPU and one is wanted. cpu looks for none."""
+    if wanted not in DEVICES:
+        raise UserError(f"there is no device '{wanted}', only {', '.join(DEVICES)}")
+    if wanted == "cpu":
+        return "cpu"
+    found = finds_gpu()
+    if wanted == "gpu" and not found:
         raise UserError(f"{framework} finds no GPU that it can use (see the README's Flags); leave --device out")
-    return "gpu" if finds_gpu and wanted != "cpu" else "cpu"
+    return "gpu" if found else "cpu"
 
 
 class Backend(ABC):
-    """A model and its optimizer in one framework. Each file in backends/ has one, by the name LeNet."""
+    """A model and its optimizer in one framework. Each file in backends/ defines one, called LeNet.
 
-    engine: str  # who does the arithmetic
-    device: str  # where: cpu or gpu
-    threads: int  # that it computes with
-    versions: dict[str, str]  # the framework's packages
+    Call write_state before any other method.
+    """
+
+    engine: str  # the library that computes
+    device: str  # cpu or gpu
+    threads: int  # for computing on the CPU
+    versions: dict[str, str]  # of the framework's packages
+    step: int  # number of steps made
+    parameters: dict[str, Any]  # canonical name -> the framework's variable
+    first_moment: dict[str, Any]
+    second_moment: dict[str, Any]
 
     @abstractmethod
     def __init__(self, architecture: Architecture, precision: str, device: str, threads: int) -> None:
-        """Build the model and the optimizer, whose state write_state must set before anything else is asked.
+        """Build the model and the optimizer.
 
-        UserError when `device` asks for a GPU that is not there. The frameworks set `threads` once in a process.
+        UserError if `device` is gpu and there is none. The frameworks set `threads` once in a process.
         """
 
     @abstractmethod
-    def write_state(self, state: TrainingState) -> None:
-        """Continue from `state`, whatever its dtype and whichever framework it came from."""
+    def assign(self, variable: Any, array: np.ndarray) -> None:
+        """Set a variable, of any of the three kinds, to an array in canonical layout, whatever its dtype."""
 
     @abstractmethod
-    def read_state(self) -> TrainingState:
-        """Return copies of the state after the last step."""
+    def to_numpy(self, variable: Any) -> np.ndarray:
+        """Return a copy of a variable in canonical layout."""
 
     @abstractmethod
-    def load_training_set(self, images: np.ndarray, labels: np.ndarray) -> None:
-        """Put the images (uint8 [n, 28, 28]) and labels (uint8 [n]) where the steps will take their batches from."""
+    def train(
+        self, images: np.ndarray, labels: np.ndarray, learning_rates: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Make one step on each batch.
 
-    @abstractmethod
-    def train(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Make one step on each row of `indices` (int64 [steps, batch], into the training set).
-
-        Returns each step's mean cross-entropy and accuracy on its batch, before its update: two arrays [steps].
+        Images uint8 [steps, batch, 28, 28, 1], labels uint8 [steps, batch], learning rates float64 [steps]. Returns the
+        mean cross-entropy and the accuracy of each step on its batch, before its update: two arrays [steps].
         """
 
     @abstractmethod
     def logits(self, images: np.ndarray) -> np.ndarray:
-        """Images uint8 [n, 28, 28] -> logits [n, 10]."""
+        """Images uint8 [n, 28, 28, 1] -> logits [n, 10]."""
+
+    def write_state(self, state: TrainingState) -> None:
+        """Continue from `state`, whichever framework it came from."""
+        self.step = state.step
+        for variables, arrays in zip(self._variables(), state.arrays, strict=True):
+            for name, variable in variables.items():
+                self.assign(variable, arrays[name])
+
+    def read_state(self) -> TrainingState:
+        """Return copies of the state after the last step."""
+        groups = [{name: self.to_numpy(v) for name, v in variables.items()} for variables in self._variables()]
+        return TrainingState(self.step, *groups)
+
+    def _variables(self) -> tuple[dict[str, Any], ...]:
+        return self.parameters, self.first_moment, self.second_moment

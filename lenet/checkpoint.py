@@ -1,25 +1,38 @@
-"""A training state and all that it belongs to <-> one safetensors file."""
+"""Checkpoint: a training state and its Settings <-> one safetensors file."""
 
+import dataclasses
 import hashlib
 import json
-import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
-from lenet import UserError
-from lenet.architecture import PRECISIONS, Architecture, from_toml
 from lenet.backend import TrainingState, storage_dtype
-from lenet.files import write_atomically
+from lenet.config import read
+from lenet.errors import UserError
+from lenet.files import replacing
+from lenet.formats import lenet1
 from lenet.initialization import initial_parameters
+from lenet.settings import Settings
 
-FORMAT = "lenet-1"
+FORMAT = "lenet-2"
+KEY = "lenet"  # the one metadata key: the library writes several in random order
 MAXIMUM_STEP = 2**53  # float64 counts no further
 DTYPES = {"float32": "F32", "float64": "F64"}  # NumPy's names -> those of safetensors
 PREFIXES = ("", "first_moment/", "second_moment/")  # of the arrays' names, in the order of TrainingState.arrays
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a run's history: the steps from `from_step` on, by one framework with one Settings."""
+
+    from_step: int
+    framework: str
+    settings: Settings
 
 
 @dataclass(frozen=True)
@@ -27,126 +40,103 @@ class Checkpoint:
     """All that it takes to continue a run, in any framework."""
 
     state: TrainingState
-    architecture: Architecture
-    seed: int
-    precision: str
-    training_sha256: dict[str, str]  # of the files that it is trained on
-    written_by: dict[str, Any] = field(default_factory=dict)  # framework, engine, versions
-    history: list[dict[str, Any]] = field(default_factory=list)  # who trained from which step on, one a change
+    settings: Settings
+    history: tuple[Stage, ...] = ()
     sha256: str = ""  # of the file that it was loaded from
 
     @classmethod
-    def initial(
-        cls, architecture: Architecture, training_sha256: dict[str, str], seed: int = 0, precision: str = "float32"
-    ) -> Self:
-        """Return step 0: the seed's parameters, Adam's moments zero."""
-        parameters = {
-            name: array.astype(storage_dtype(precision))
-            for name, array in initial_parameters(seed, architecture).items()
-        }
+    def initial(cls, settings: Settings) -> Self:
+        """Return step 0: the seed's parameters, with Adam's moments zero."""
+        dtype = storage_dtype(settings.precision)
+        initial = initial_parameters(settings.seed, settings.architecture)
+        parameters = {name: array.astype(dtype) for name, array in initial.items()}
         zeros = {name: np.zeros(array.shape, array.dtype) for name, array in parameters.items()}
-        return cls(TrainingState(0, parameters, zeros, zeros), architecture, seed, precision, training_sha256)
+        return cls(TrainingState(0, parameters, zeros, zeros), settings)
+
+    def advanced(self, state: TrainingState, framework: str) -> "Checkpoint":
+        """Return the checkpoint after the steps up to `state`, which `framework` made with these settings."""
+        stage = Stage(self.state.step, framework, self.settings)
+        known = self.history and dataclasses.replace(stage, from_step=self.history[-1].from_step) == self.history[-1]
+        made = state.step > self.state.step
+        return Checkpoint(state, self.settings, self.history if known or not made else (*self.history, stage))
 
     def save(self, path: Path) -> None:
         """Write the file so that a crash at any moment leaves the old one or the new one, whole.
 
-        UserError when it cannot be written, or holds a number that is not finite: the old file stays.
+        UserError if it cannot be written, or if a number in it is not finite: the old file stays.
         """
         arrays = {
-            prefix + name: np.ascontiguousarray(array)
+            prefix + name: np.ascontiguousarray(array)  # the library writes a transposed view wrongly
             for prefix, group in zip(PREFIXES, self.state.arrays, strict=True)
             for name, array in group.items()
         }
-        metadata = {
-            "format": FORMAT,
-            "config": self.architecture.to_toml(),
-            "step": str(self.state.step),
-            "seed": str(self.seed),
-            "precision": self.precision,
-            "training_sha256": json.dumps(self.training_sha256),
-            "written_by": json.dumps(self.written_by),
-            "history": json.dumps(self.history),
-        }
         if name := _not_finite(arrays):
             raise UserError(f"{name} is not finite after step {self.state.step}, so it is not saved", exit_code=1)
-        metadata["sha256"] = _sha256(arrays, metadata)
-        write_atomically(path, _header(arrays, metadata), *(array.data for array in arrays.values()))
+        content: dict[str, Any] = {"format": FORMAT, "step": self.state.step}
+        content |= {"settings": dataclasses.asdict(self.settings)}
+        content |= {"history": [dataclasses.asdict(stage) for stage in self.history]}
+        content |= {"sha256": _sha256(arrays, content)}
+        with replacing(path) as temporary:
+            try:
+                save_file(arrays, temporary, {KEY: json.dumps(content)})
+            except SafetensorError as error:
+                raise OSError(error) from None
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read the file; UserError when there is none, or it is damaged or something else."""
+        """Read the file; UserError if there is none, if it is damaged, or if it is something else."""
         try:
             if path.exists() and not path.is_file():
                 raise UserError("not a file")
-            path.open("rb").close()  # safetensors calls whatever it cannot open missing
+            path.open("rb").close()  # safetensors calls any file that it cannot open missing
             with safe_open(path, framework="numpy") as file:
-                metadata = file.metadata() or {}
-                if metadata.get("format") != FORMAT:
-                    raise UserError(f"its format is not {FORMAT}")
-                architecture, precision = from_toml(metadata["config"], "config"), metadata["precision"]
-                dtype = DTYPES[storage_dtype(precision)]
-                expected = {prefix + name: shape for prefix in PREFIXES for name, shape in architecture.shapes.items()}
-                slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - it has no other iterator
-                if {name: (part.get_dtype(), tuple(part.get_shape())) for name, part in slices.items()} != {
-                    name: (dtype, shape) for name, shape in expected.items()
-                }:
-                    raise UserError("its arrays are not those of its config")
+                content, hashed = _content(file.metadata() or {})
+                step, settings = content["step"], read(Settings, content["settings"], "settings")
+                _require_arrays(file, settings)
                 arrays = file.get_tensors()  # only now: another model may be larger than the memory
-            sha256 = metadata.pop("sha256", "")
-            if sha256 != _sha256(arrays, metadata):
+            if content["sha256"] != _sha256(arrays, hashed):
                 raise UserError("damaged, its content is not what its SHA-256 says; use another copy")
             if name := _not_finite(arrays):
                 raise UserError(f"{name} is not finite")
-            groups = [{name: arrays[prefix + name] for name in architecture.shapes} for prefix in PREFIXES]
-            step, seed = int(metadata["step"]), int(metadata["seed"])
-            training_sha256, written_by = json.loads(metadata["training_sha256"]), json.loads(metadata["written_by"])
-            history = json.loads(metadata.get("history", "[]"))  # the first files had none
-            if (
-                precision not in PRECISIONS
-                or not 0 <= step <= MAXIMUM_STEP
-                or seed < 0
-                or not isinstance(history, list)
-                or not all(isinstance(value, dict) for value in (training_sha256, written_by, *history))
-            ):
-                raise UserError("its step, seed, precision or origin is none that a run can have")
-            state = TrainingState(step, *groups)
-            return cls(state, architecture, seed, precision, training_sha256, written_by, history, sha256)
+            history = read(tuple[Stage, ...], content["history"], "history")
+            if not 0 <= read(int, step, "step") <= MAXIMUM_STEP:
+                raise UserError(f"step: must be from 0 to {MAXIMUM_STEP}, not {step}")
+            groups = [{name: arrays[prefix + name] for name in settings.architecture.shapes} for prefix in PREFIXES]
+            return cls(TrainingState(step, *groups), settings, history, content["sha256"])
         except FileNotFoundError:
             raise UserError(f"there is no checkpoint {path}; train one first, or name another after --load") from None
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError, UserError) as error:
+        except (OSError, SafetensorError, LookupError, TypeError, ValueError, RecursionError, UserError) as error:
             raise UserError(f"{path}: not a checkpoint, or not a whole one: {error}") from None
 
-    def refuse_other(self, wanted: Architecture, path: Path) -> None:
-        """UserError naming the first array, or else the first setting, that differs from the wanted architecture's."""
-        there, here = self.architecture.network, wanted.network
-        for name in {**here, **there}:
-            if there.get(name) != here.get(name):
-                raise UserError(
-                    f"{path}: a checkpoint of another architecture: {name} is {there.get(name, 'missing')} in it, "
-                    f"{here.get(name, 'missing')} in this config; choose its own with --config"
-                )
+
+def _content(metadata: dict[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what a file says of itself, and the part of it that its SHA-256 is over."""
+    if metadata.get("format") == lenet1.FORMAT:
+        return lenet1.content(metadata), {key: value for key, value in metadata.items() if key != "sha256"}
+    content = json.loads(metadata.get(KEY, "{}"))
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise UserError(f"its format is not {FORMAT}")
+    return content, {key: value for key, value in content.items() if key != "sha256"}
 
 
-def _header(arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> bytes:
-    """What a safetensors file has before the arrays' bytes; the library would hold the whole file twice in memory."""
-    header: dict[str, Any] = {"__metadata__": metadata}
-    end = 0
-    for name, array in arrays.items():
-        start, end = end, end + array.nbytes
-        header[name] = {"dtype": DTYPES[array.dtype.name], "shape": array.shape, "data_offsets": (start, end)}
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)  # so that the arrays lie aligned
-    return struct.pack("<Q", len(text)) + text
+def _require_arrays(file: safe_open, settings: Settings) -> None:
+    """Raise UserError if the arrays, unread yet, have other names, dtypes or shapes than the settings say."""
+    dtype = DTYPES[storage_dtype(settings.precision)]
+    shapes = settings.architecture.shapes
+    expected = {prefix + name: (dtype, shape) for prefix in PREFIXES for name, shape in shapes.items()}
+    slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - it has no other iterator
+    if {name: (part.get_dtype(), tuple(part.get_shape())) for name, part in slices.items()} != expected:
+        raise UserError("its arrays are not those of its config")
 
 
 def _not_finite(arrays: dict[str, np.ndarray]) -> str | None:
-    """The name of the first array that holds an infinity or a NaN."""
+    """Return the name of the first array with an infinity or a NaN."""
     return next((name for name, array in arrays.items() if not np.isfinite(array).all()), None)
 
 
-def _sha256(arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> str:
+def _sha256(arrays: dict[str, np.ndarray], content: dict[str, Any]) -> str:
     """Over all that the file says: the metadata, and each array's name, dtype, shape and bytes."""
-    digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
     for name, array in sorted(arrays.items()):
         digest.update(f"{name} {array.dtype} {array.shape}".encode())
         digest.update(array.data)

@@ -1,23 +1,28 @@
 """Writing the files of a run."""
 
 import contextlib
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, Any
 
-from lenet import UserError
+from lenet.errors import UserError
 
-TEMPORARY = ".tmp"  # what the name of a file ends in while it is written
+TEMPORARY = ".tmp"  # the end of a file's name while it is written
 
 
-def write_atomically(path: Path, *content: bytes | memoryview) -> None:
-    """Replace `path` so that a crash at any moment leaves the old content or the new, whole; UserError if it cannot."""
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary file to write; then put it in the place of `path`, whole.
+
+    A crash at any moment leaves the old file or the new one. UserError if it cannot be written: the old one stays.
+    """
     temporary = path.with_name(path.name + TEMPORARY)
     with writing(path):
-        with temporary.open("wb") as file:
-            file.writelines(content)
-            file.flush()
-            os.fsync(file.fileno())
+        yield temporary
+        with temporary.open("rb+") as file:
+            sync(file)
         temporary.replace(path)
         folder = os.open(path.parent, os.O_RDONLY)
         try:
@@ -26,10 +31,35 @@ def write_atomically(path: Path, *content: bytes | memoryview) -> None:
             os.close(folder)
 
 
+def sync(file: IO[Any]) -> None:
+    """Wait until an open file's content is on the disk."""
+    os.fsync(file.fileno())
+
+
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn what the system says against writing a file of a run into the UserError that ends the run."""
+    """Turn an OSError while writing a run's file into a UserError."""
     try:
         yield
     except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}; what was saved before is whole", 1) from None
+        reason = error.strerror or error
+        raise UserError(f"{path} cannot be written: {reason}; what was saved before is whole", 1) from None
+
+
+def lock(path: Path, wait: bool = False) -> IO[str]:
+    """Return the file, locked and with this process's number in it, until it is closed or the process ends.
+
+    BlockingIOError, its text the number of the process that holds it, unless `wait` is set.
+    """
+    file = path.open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        holder = file.read()
+        file.close()
+        raise BlockingIOError(holder) from None
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    return file

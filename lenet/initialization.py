@@ -8,7 +8,7 @@ from lenet.architecture import Architecture
 
 
 def initial_parameters(seed: int, architecture: Architecture) -> dict[str, np.ndarray]:
-    """Canonical name -> float64 array: kernels as `architecture.initialization` says, and biases 0.1 or 0.
+    """Return float64 arrays by canonical name: kernels as `architecture.initialization` says, biases 0.1 or 0.
 
     Each array draws from a stream of its own, named by the seed and the array: layers that two architectures share
     start from the same parameters.
@@ -25,7 +25,7 @@ def initial_parameters(seed: int, architecture: Architecture) -> dict[str, np.nd
 
 
 def _truncated_normal(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Mean 0, standard deviation 0.1; what lies beyond two standard deviations is drawn again."""
+    """Mean 0, standard deviation 0.1; values beyond two standard deviations are drawn again."""
     values = generator.standard_normal(math.prod(shape))
     while (outside := np.abs(values) > 2).any():
         values[outside] = generator.standard_normal(np.count_nonzero(outside))
@@ -35,6 +35,6 @@ def _truncated_normal(generator: np.random.Generator, shape: tuple[int, ...]) ->
 
 def _glorot_uniform(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """Within +-sqrt(6 / (fan-in + fan-out)) (Glorot & Bengio 2010, equation 16)."""
-    *window, inputs, outputs = shape  # of a convolution: (height, width); of a dense layer: none
+    *window, inputs, outputs = shape  # (height, width) for a convolution, nothing for a dense layer
     limit = math.sqrt(6 / (math.prod(window) * (inputs + outputs)))
     return generator.uniform(-limit, limit, shape)

@@ -1,37 +1,55 @@
-"""Ctrl-C, SIGTERM, and the SIGHUP of a terminal that is closed, as a wish to stop soon."""
+"""Ctrl-C, SIGTERM, and the SIGHUP of a closed terminal, as requests to stop."""
 
+import contextlib
 import signal
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from types import FrameType
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn
 
 
+@dataclass
 class Interrupt:
-    """While it is entered, the first signal is only noted, in `received`; a second one ends the process."""
+    """The signal that came, if one did."""
 
     received: signal.Signals | None = None
 
-    def __enter__(self) -> Self:
-        self.before = handle(self._note)
-        return self
 
-    def _note(self, number: int, _: FrameType | None) -> None:
-        handle(signal.SIG_DFL)
-        self.received = signal.Signals(number)
+@contextlib.contextmanager
+def interrupt() -> Iterator[Interrupt]:
+    """While it is entered, the first signal is only noted; a second one ends the process."""
+    noted = Interrupt()
 
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
+    def note(number: int, _: FrameType | None) -> None:
+        _handle(signal.SIG_DFL)
+        noted.received = signal.Signals(number)
+
+    with handling(note):
+        yield noted
 
 
 def stop(number: int, _: FrameType | None) -> NoReturn:
-    """Handle the first signal by KeyboardInterrupt(number), past any `except Exception`; a second ends the process."""
-    handle(signal.SIG_DFL)
+    """Turn the first signal into KeyboardInterrupt(number), which no `except Exception` catches; a second one kills."""
+    _handle(signal.SIG_DFL)
     raise KeyboardInterrupt(number)
 
 
-def handle(handler: Callable[[int, FrameType | None], Any] | signal.Handlers) -> dict[int, Any]:
-    """Set what handles each of the signals; returns what did before, by the signal's number."""
+@contextlib.contextmanager
+def handling(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
+    """While it is entered, the signals have this handler."""
+    before = _handle(handler)
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+def _handle(handler: Callable[[int, FrameType | None], Any] | signal.Handlers) -> dict[int, Any]:
+    """Set the handler of each signal; returns the handlers before, by the signal's number."""
+    if threading.current_thread() is not threading.main_thread():  # Python handles signals in the main thread alone
+        return {}
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     # A shell has its background jobs ignore SIGINT, and nohup SIGHUP: that stays so.
     return {number: signal.signal(number, handler) for number in numbers if signal.getsignal(number) != signal.SIG_IGN}

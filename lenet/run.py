@@ -1,80 +1,128 @@
-"""Where a run lies, and how its folder is made ready for the one process that trains there."""
+"""Run: a run's folder, its name, its lock and its files."""
 
-import fcntl
 import itertools
-import os
+import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, ClassVar
+from typing import IO, Any, Self
 
-from lenet import UserError, notice
-from lenet.files import TEMPORARY
+import numpy as np
+
+from lenet.checkpoint import Checkpoint
+from lenet.curves import Curve, event_files, read_curves
+from lenet.errors import UserError, notice
+from lenet.files import TEMPORARY, lock, replacing, writing
+from lenet.settings import Settings
+
+CHECKPOINT = "checkpoint.safetensors"
+PARTS = ("train", "test")  # the folders of TensorBoard's curves
 
 
 @dataclass(frozen=True)
 class Run:
-    """One config, framework and seed: <log_dir>/<config>/<framework>/seed-<seed>/."""
+    """A run on disk, by its checkpoint: <log_dir>/<variant>/<framework>/seed-<seed>/checkpoint.safetensors.
 
-    CHECKPOINT: ClassVar[str] = "checkpoint.safetensors"
+    Beside it are train/ and test/ (TensorBoard), config.toml, predictions.npy and result.json.
+    """
 
-    log_dir: Path
-    config: str
-    framework: str
-    seed: int
+    path: Path
+
+    @classmethod
+    def of(cls, log_dir: Path, settings: Settings, framework: str) -> Self:
+        """Return the run that these settings and this framework have in a log folder."""
+        return cls(log_dir / settings.variant / framework / f"seed-{settings.seed}" / CHECKPOINT)
+
+    @classmethod
+    def at(cls, path: Path) -> Self:
+        """Return the run in a folder, or of a checkpoint file."""
+        try:
+            return cls(path / CHECKPOINT if path.is_dir() else path)
+        except OSError:  # it may not be looked at
+            return cls(path)
 
     @property
     def folder(self) -> Path:
-        """Holds train/ and test/ (TensorBoard), checkpoint.safetensors, config.toml, result.json and lock."""
-        return self.log_dir / self.config / self.framework / f"seed-{self.seed}"
+        """The folder that the checkpoint is in."""
+        return self.path.parent
 
     @property
-    def checkpoint(self) -> Path:
-        """The file that --load continues from."""
-        return self.folder / self.CHECKPOINT
+    def checkpoint(self) -> Checkpoint:
+        """The settings, the history and the last saved state; UserError if there is none."""
+        return Checkpoint.load(self.path)
 
     @property
-    def result(self) -> Path:
-        """What the run came to, as JSON."""
-        return self.folder / "result.json"
+    def result(self) -> dict[str, Any]:
+        """The content of result.json; UserError if there is none."""
+        path = self.folder / "result.json"
+        try:
+            result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path}: cannot be read: {error}; train the run to its end first") from None
+        return result
 
-    def take(self, continued: bool) -> IO[str]:
+    @property
+    def predictions(self) -> np.ndarray:
+        """The probabilities of the test images after the last step, float32 [n, 10]; UserError if there are none."""
+        path = self.folder / "predictions.npy"
+        try:
+            predictions: np.ndarray = np.load(path)
+        except (OSError, ValueError, EOFError) as error:
+            raise UserError(f"{path}: cannot be read: {error}; train the run to its end first") from None
+        return predictions
+
+    @property
+    def curves(self) -> dict[str, dict[str, Curve]]:
+        """The curves: `train` or `test` -> `accuracy` or `cross_entropy` -> steps and values."""
+        return {part: read_curves(self.folder / part) for part in PARTS}
+
+    def write(self, predictions: np.ndarray, result: dict[str, Any]) -> None:
+        """Write predictions.npy, then result.json."""
+        with replacing(self.folder / "predictions.npy") as temporary, temporary.open("wb") as file:
+            np.save(file, predictions.astype(np.float32))
+        with replacing(self.folder / "result.json") as temporary:
+            temporary.write_text(json.dumps(result, indent=2), encoding="utf-8")
+
+    def take(self, source: "Run | None" = None, sha256: str = "") -> IO[str]:
         """Make the folder ready and keep it to this process until the lock, which is returned, is closed.
 
-        An earlier run that is not continued is moved aside, with a notice. UserError when another process trains there,
-        or the folder cannot be written.
+        The run goes on from `source`, or from step 0. A run from step 0 moves a run that is here aside; a run that goes
+        on from elsewhere begins with the curves from there. UserError if another process trains here, if a run is in
+        the way, if `source` is not as it was when its `sha256` was read, or if the folder cannot be written.
         """
         try:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
-            gate = os.open(self.folder.parent, os.O_RDONLY)
-            try:
-                fcntl.flock(gate, fcntl.LOCK_EX)  # so that one process at a time looks, moves and locks
-                if self.folder.exists() and not continued:
-                    with self._lock():
-                        names = (self.folder.with_name(f"{self.folder.name}.{i}") for i in itertools.count(1))
-                        aside = self.folder.rename(next(name for name in names if not name.exists()))
-                        notice(f"the run that lay in {self.folder} lies in {aside} now")
-                self.folder.mkdir(exist_ok=True)
-                return self._lock()
-            finally:
-                os.close(gate)
+            held = lock(self.folder.with_name(f"{self.folder.name}.lock"))
+        except BlockingIOError as error:
+            raise UserError(f"process {error} trains in {self.folder}; wait for it, or choose another --seed") from None
         except OSError as error:
             raise UserError(f"cannot write to the log folder: {error}; choose another with --log_dir") from None
-
-    def _lock(self) -> IO[str]:
-        """The lock file, locked; the operating system unlocks it when it is closed or its process ends."""
-        lock = (self.folder / "lock").open("a+")
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            holder = lock.read()
-            lock.close()
-            raise UserError(
-                f"process {holder} trains in {self.folder}; wait for it, or choose another --seed"
-            ) from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        for leftover in self.folder.glob(f"*{TEMPORARY}"):  # of a process that was killed while it saved
-            leftover.unlink()
-        return lock
+            self._make_ready(source, sha256)
+        except BaseException:
+            held.close()
+            raise
+        return held
+
+    def _make_ready(self, source: "Run | None", sha256: str) -> None:
+        with writing(self.folder):
+            here = source is not None and source.path.resolve() == self.path.resolve()
+            if here and self.checkpoint.sha256 != sha256:
+                raise UserError(f"another process has just trained in {self.folder}; start this one again")
+            if source and not here and self.path.exists():
+                raise UserError(
+                    f"there is a run in {self.folder} already; go on with that one by --load {self.folder}, or choose "
+                    "another --log_dir for this one"
+                )
+            if not here and (self.path.exists() or (source and self.folder.exists())):
+                names = (self.folder.with_name(f"{self.folder.name}.{i}") for i in itertools.count(1))
+                aside = self.folder.rename(next(name for name in names if not name.exists()))
+                notice(f"the run that was in {self.folder} is in {aside} now")
+            self.folder.mkdir(exist_ok=True)
+            for leftover in self.folder.glob(f"*{TEMPORARY}"):  # of a process that was killed while it saved
+                leftover.unlink()
+            if source and not here:
+                for part in PARTS:
+                    (self.folder / part).mkdir(exist_ok=True)
+                    for path in event_files(source.folder / part):
+                        shutil.copyfile(path, self.folder / part / path.name)

@@ -1,163 +1,161 @@
 """Trainer: trains, tests and saves one run. The one loop, the same for every framework."""
 
 import dataclasses
-import json
 import platform
 import shlex
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from lenet import UserError
 from lenet.backend import Backend
 from lenet.checkpoint import Checkpoint
-from lenet.dataset import Dataset, Split, batch_indices
-from lenet.files import write_atomically
-from lenet.interrupt import Interrupt
+from lenet.config import to_toml
+from lenet.curves import CurveWriter
+from lenet.dataset import Dataset, Split
+from lenet.errors import UserError
+from lenet.files import replacing
+from lenet.interrupt import interrupt
 from lenet.run import Run
-from lenet.tensorboard import ScalarWriter
 
 TEST_EVERY = 10  # steps
 TEST_BATCH = 100  # held-out images
-LOGITS_BATCH = 200  # images at once; from 32 MB an activation on, malloc asks the system anew each time: a third slower
+LOGITS_BATCH = 200  # images at once; with activations above 32 MB malloc calls mmap each time: a third slower
 
 
 class Trainer:
-    """A backend that goes on from a checkpoint, and the data that it works on."""
+    """A backend that goes on from a checkpoint, and the data that it trains and tests on."""
 
-    def __init__(self, backend: Backend, dataset: Dataset, start: Checkpoint) -> None:
-        self.backend = backend
-        self.dataset = dataset
-        self.start = start
-        self.step = start.state.step
+    def __init__(self, backend: Backend, framework: str, dataset: Dataset, start: Checkpoint) -> None:
+        self.backend, self.framework, self.dataset, self.start = backend, framework, dataset, start
+        self.settings = start.settings
         backend.write_state(start.state)
 
-    def train(self, steps: int, run: Run, save_every: int) -> dict[str, Any]:
-        """Make `steps` more steps and test; returns what it writes into result.json.
+    def train(self, run: Run, steps: int, save_every: int) -> None:
+        """Make `steps` more steps, test, and write the run's files; with 0 steps, only test.
 
-        Saves every `save_every` steps, at the end, and when interrupted: then, or when the cross-entropy is not finite
-        or a file cannot be written, UserError. Without a step to make it tests what a run that was killed had trained.
+        Saves every `save_every` steps, at the end, and when interrupted. Raises UserError if it is interrupted, if the
+        cross-entropy is not finite, or if a file cannot be written.
         """
-        seed, batch_size, count = self.start.seed, self.start.architecture.batch_size, len(self.dataset.train.images)
-        self.backend.load_training_set(*self.dataset.train)
-        train_curve = ScalarWriter(run.folder / "train", self.step)
-        test_curve = ScalarWriter(run.folder / "test", self.step if steps else self.step - 1)
-        last, at_once = self.step + steps, 1
+        first = self.backend.step
+        last = first + steps
+        train_curve = CurveWriter(run.folder / "train", first + 1)
+        test_curve = CurveWriter(run.folder / "test", first + 1 if steps else first)
         started = time.perf_counter()
-        with Interrupt() as interrupt:
-            with tqdm(total=last, initial=self.step, unit="step", disable=None) as progress:
-                while self.step < last and not interrupt.received:
-                    ends = (self.step - self.step % every + every for every in (TEST_EVERY, save_every))
-                    chunk = range(self.step, min(*ends, self.step + at_once, last))
-                    chunk_started = time.perf_counter()
-                    indices = np.stack([batch_indices(seed, step, batch_size, count) for step in chunk])
-                    cross_entropies, accuracies = self.backend.train(indices)
+        with interrupt() as signalled:
+            with tqdm(total=last, initial=first, unit="step", disable=None) as progress:
+                for chunk in chunks(first, last, TEST_EVERY, save_every):
+                    cross_entropies, accuracies = self.backend.train(*self._batches(chunk))
                     train_curve.write(chunk.start + 1, cross_entropies, accuracies)
-                    _require_finite(cross_entropies, chunk.start + 1)
-                    self.step = chunk.stop
-                    if self.step % TEST_EVERY == 0 and self.step < last:
-                        test_curve.write(self.step, *self._evaluate(self._held_out_batch()))
-                    if self.step % save_every == 0 and self.step < last:
-                        self.save(run, (train_curve, test_curve))
-                    # What takes about a second, so that a signal is heard in time however slow the steps are.
-                    at_once = max(1, int(len(chunk) / (time.perf_counter() - chunk_started)))
+                    require_finite(cross_entropies, chunk.start + 1)
                     progress.set_postfix(cross_entropy=cross_entropies[-1], accuracy=accuracies[-1], refresh=False)
                     progress.update(len(chunk))
-            self.save(run, (train_curve, test_curve))
+                    if chunk.stop % TEST_EVERY == 0 and chunk.stop < last:
+                        test_curve.write(chunk.stop, *self._metrics(self._held_out_batch(chunk.stop))[:2])
+                    if chunk.stop % save_every == 0 and chunk.stop < last:
+                        self._save(run, train_curve, test_curve)
+                    if signalled.received:
+                        break
+            self._save(run, train_curve, test_curve)
+            if signalled.received and self.backend.step < last:
+                raise stopped(signalled.received, run, self.backend.step, last)
+            # From here on a signal no longer stops the run: only the final test is left.
             seconds = time.perf_counter() - started
-            if interrupt.received and self.step < last:
-                raise UserError(
-                    f"stopped by {interrupt.received.name}, saved after step {self.step}; to go on, the same command "
-                    f"with --load {shlex.quote(str(run.folder))} --train_num {last - self.step}",
-                    exit_code=128 + interrupt.received,
-                )
-            # A signal that comes from here on is too late to stop anything but the test that the run is for.
-            result = self.test(run) | {"seconds": seconds, "images_per_second": steps * batch_size / seconds}
+            speed = {"seconds": seconds, "images_per_second": steps * self.settings.training.batch_size / seconds}
+            result, probabilities = self.test()
             test_curve.write(last, [result["test_cross_entropy"]], [result["test_accuracy"]])
             test_curve.sync()
-            write_atomically(run.result, json.dumps(result, indent=2).encode())
-        return result
+            run.write(probabilities, result | speed)
 
-    def test(self, run: Run) -> dict[str, Any]:
-        """Evaluate the test images; returns what result.json says, its times being the evaluation's."""
+    def test(self) -> tuple[dict[str, Any], np.ndarray]:
+        """Test on the test images; returns a result as in result.json, with the test's speed, and the probabilities."""
         started = time.perf_counter()
-        (cross_entropy,), (accuracy,) = self._evaluate(self.dataset.test)
+        (cross_entropy,), (accuracy,), probabilities = self._metrics(self.dataset.test)
         seconds = time.perf_counter() - started
-        return {
-            "config": run.config,
-            "framework": run.framework,
+        result = {
+            "config": self.settings.config.name,
+            "variant": self.settings.variant,
+            "framework": self.framework,
             "engine": self.backend.engine,
-            "seed": self.start.seed,
-            "step": self.step,
-            "precision": self.start.precision,
+            "seed": self.settings.seed,
+            "step": self.backend.step,
+            "precision": self.settings.precision,
             "device": self.backend.device,
             "threads": self.backend.threads,
+            "data": self.dataset.fingerprint.name,
             "test_accuracy": accuracy,
             "test_cross_entropy": cross_entropy,
-            "images_per_second": len(self.dataset.test.images) / seconds,
+            "images_per_second": len(probabilities) / seconds,
             "seconds": seconds,
-            "parameters": self.start.architecture.parameters,
-            "versions": self._versions(),
+            "parameters": self.settings.architecture.parameters,
+            "versions": {"python": platform.python_version(), "numpy": np.__version__, **self.backend.versions},
+            "settings": dataclasses.asdict(self.settings),
         }
+        return result, probabilities
 
-    def predict(self, images: np.ndarray) -> np.ndarray:
-        """Images uint8 [n, 28, 28] -> probabilities, float64 [n, 10]."""
-        probabilities: np.ndarray = np.exp(self._log_probabilities(images))
-        return probabilities
+    def _batches(self, steps: range) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Images [steps, batch, 28, 28, 1], labels [steps, batch] and learning rates [steps]."""
+        images, labels = self.dataset.train
+        indices = self.settings.training.batches(steps, self.settings.seed, len(images))
+        return images[indices], labels[indices], self.settings.training.learning_rates(steps)
 
-    def save(self, run: Run, curves: Iterable[ScalarWriter]) -> None:
-        """Write the run's checkpoint, its curves before it, and the settings that it was trained with."""
-        for curve in curves:  # going on from the checkpoint, no step shall be missing
-            curve.sync()
-        written_by = {"framework": run.framework, "engine": self.backend.engine, "versions": self._versions()}
-        settings = {
-            "framework": run.framework,
-            "seed": self.start.seed,
-            "precision": self.start.precision,
-            "batch_size": self.start.architecture.batch_size,
-            "learning_rate": self.start.architecture.learning_rate,
-            "training_sha256": self.start.training_sha256,
-        }
-        state, history = self.backend.read_state(), self.start.history
-        if state.step > self.start.state.step and (not history or history[-1] != {**history[-1], **settings}):
-            history = [*history, {"from_step": self.start.state.step, **settings}]
-        dataclasses.replace(self.start, state=state, written_by=written_by, history=history).save(run.checkpoint)
-        write_atomically(run.folder / "config.toml", self.start.architecture.to_toml().encode())
-
-    def _held_out_batch(self) -> Split:
-        """The batch for the test curve whose turn it is at this step."""
+    def _held_out_batch(self, step: int) -> Split:
+        """The held-out batch of this step's test point."""
         images, labels = self.dataset.validation
-        first = (self.step // TEST_EVERY - 1) * TEST_BATCH % len(images)
+        first = (step // TEST_EVERY - 1) * TEST_BATCH % len(images)
         return Split(images[first : first + TEST_BATCH], labels[first : first + TEST_BATCH])
 
-    def _evaluate(self, split: Split) -> tuple[list[float], list[float]]:
-        """The one point of a curve: mean cross-entropy in nats and accuracy, in float64 from the logits on."""
-        log_probabilities = self._log_probabilities(split.images)
-        cross_entropy = -log_probabilities[np.arange(len(split.labels)), split.labels].mean()
-        _require_finite([cross_entropy], self.step)
-        accuracy = (log_probabilities.argmax(axis=1) == split.labels).mean()
-        return [float(cross_entropy)], [float(accuracy)]
-
-    def _log_probabilities(self, images: np.ndarray) -> np.ndarray:
-        """The logarithm of the softmax, float64 [n, 10]."""
-        pieces = [self.backend.logits(images[i : i + LOGITS_BATCH]) for i in range(0, len(images), LOGITS_BATCH)]
-        logits = np.concatenate(pieces).astype(np.float64)
+    def _metrics(self, split: Split) -> tuple[list[float], list[float], np.ndarray]:
+        """One point of a curve, mean cross-entropy in nats and accuracy, and the probabilities [n, 10]: in float64."""
+        pieces = range(0, len(split.images), LOGITS_BATCH)
+        logits = np.concatenate([self.backend.logits(split.images[i : i + LOGITS_BATCH]) for i in pieces])
+        logits = logits.astype(np.float64)
         logits -= logits.max(axis=1, keepdims=True)
-        logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
-        return logits
+        log_probabilities = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        cross_entropy = -log_probabilities[np.arange(len(split.labels)), split.labels].mean()
+        require_finite([cross_entropy], self.backend.step)
+        accuracy = (log_probabilities.argmax(axis=1) == split.labels).mean()
+        return [float(cross_entropy)], [float(accuracy)], np.exp(log_probabilities)
 
-    def _versions(self) -> dict[str, str]:
-        return {"python": platform.python_version(), "numpy": np.__version__, **self.backend.versions}
+    def _save(self, run: Run, *curves: CurveWriter) -> None:
+        """Write the checkpoint and its settings; the curves first, so that they lack none of its steps."""
+        for curve in curves:
+            curve.sync()
+        self.start.advanced(self.backend.read_state(), self.framework).save(run.path)
+        with replacing(run.folder / "config.toml") as temporary:
+            temporary.write_text(to_toml(self.settings.architecture, self.settings.training), encoding="utf-8")
 
 
-def _require_finite(cross_entropies: Sequence[float] | np.ndarray, first_step: int) -> None:
-    """UserError naming the first step whose cross-entropy is infinite or no number."""
+def chunks(first: int, last: int, *every: int) -> Iterator[range]:
+    """Yield the steps from `first` to `last` in ranges that end at each multiple of the numbers in `every`.
+
+    A range takes about a second, so that a signal is handled in time even if steps are slow.
+    """
+    at_once = 1
+    while first < last:
+        chunk = range(first, min(last, first + at_once, *(first - first % n + n for n in every)))
+        started = time.perf_counter()
+        yield chunk
+        at_once = max(1, int(len(chunk) / (time.perf_counter() - started)))
+        first = chunk.stop
+
+
+def require_finite(cross_entropies: Sequence[float] | np.ndarray, first_step: int) -> None:
+    """Raise UserError with the first step whose cross-entropy is infinite or not a number."""
     if len(bad := np.flatnonzero(~np.isfinite(cross_entropies))):
         raise UserError(
             f"the cross-entropy is not finite at step {first_step + bad[0]}, and nothing since the last checkpoint is "
-            "saved; go on from that with --load, or begin anew, with a smaller --learning_rate",
+            "saved; go on from that with --load, or start from scratch, with a smaller --learning_rate",
             exit_code=1,
         )
+
+
+def stopped(signal: Any, run: Run, step: int, last: int) -> UserError:
+    """Return the error of a run that a signal stopped, and that was saved."""
+    return UserError(
+        f"stopped by {signal.name}, saved after step {step}; to go on, the same command with "
+        f"--load {shlex.quote(str(run.folder))} --train_num {last - step}",
+        exit_code=128 + signal,
+    )

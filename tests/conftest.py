@@ -2,7 +2,10 @@
 
 import gzip
 import multiprocessing
+import os
 import struct
+import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -10,13 +13,22 @@ import jobs
 import numpy as np
 import pytest
 
-import main
+from backends import FRAMEWORKS
+from lenet.checkpoint import Checkpoint
 
-PROJECT = Path(main.__file__).parent
+PROJECT = Path(__file__).parents[1]
+NEEDS_A_FRAMEWORK = {"workers", "framework", "reader", "process", "report", "shown"}
 
 
 def pytest_addoption(parser):
     parser.addoption("--torture", action="store_true", help="the long version of what has one: half an hour")
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the tests that need a framework: `make check` leaves them out."""
+    for item in items:
+        if NEEDS_A_FRAMEWORK & {*item.fixturenames}:
+            item.add_marker("framework")
 
 
 @pytest.fixture
@@ -46,13 +58,13 @@ class Worker:
 @pytest.fixture(scope="session")
 def workers():
     """Framework -> its process, started when it is first asked for."""
-    started = {name: Worker(name) for name in main.FRAMEWORKS}
+    started = {name: Worker(name) for name in FRAMEWORKS}
     yield started
     for worker in started.values():
         worker.pool.shutdown()
 
 
-@pytest.fixture(params=main.FRAMEWORKS)
+@pytest.fixture(params=FRAMEWORKS)
 def framework(request, workers):
     return workers[request.param]
 
@@ -78,6 +90,59 @@ def files(folder):
     return {path: path.read_bytes() if path.is_file() else None for path in sorted(folder.rglob("*"))}
 
 
+def run_folder(log_dir, framework, seed=0):
+    """The folder of the only run of a framework and seed in a log folder."""
+    (folder,) = log_dir.glob(f"*/{framework}/seed-{seed}")
+    return folder
+
+
+@pytest.fixture
+def train(framework, small_data, tmp_path):
+    """Train on the small data; returns (stdout, stderr, the run's folder)."""
+
+    def run(steps, *flags, seed=0, log_dir="logs"):
+        where = ("--log_dir", tmp_path / log_dir, "--data_dir", small_data)
+        batch = () if any("batch_size" in str(flag) for flag in flags) else ("--batch_size", 20)
+        seeds = ("--seed", seed) if seed else ()
+        code, out, err = framework.run("--train", "--train_num", steps, *where, *batch, *seeds, *flags)
+        assert code == 0, err
+        return out, err, Path(out.removesuffix("\n").rpartition(" images/s, ")[2])
+
+    return run
+
+
+@pytest.fixture
+def flags(framework, small_data):
+    """A log folder and more flags -> the flags of a run on the small data."""
+    common = ["--framework", framework.name, "--config", "lenet5", "--data_dir", str(small_data), "--batch_size", "20"]
+    return lambda log_dir, *more: [*common, "--log_dir", str(log_dir), *map(str, more)]
+
+
+@pytest.fixture
+def data_flags(small_data, tmp_path):
+    """The flags that every run here has."""
+    return ["--batch_size", 20, "--data_dir", small_data, "--log_dir", tmp_path]
+
+
+@pytest.fixture
+def report(data_flags):
+    """Start --report on the small data; returns its process."""
+
+    def start(*flags, **environment):
+        command = [sys.executable, PROJECT / "main.py", "--report", "--train_num", "12", *data_flags, *flags]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen([str(word) for word in command], env={**os.environ, **environment}, **pipes)
+
+    return start
+
+
+def same_tensors(first, second):
+    """Whether two runs' checkpoints have the same bytes in every tensor."""
+    a, b = (Checkpoint.load(folder / "checkpoint.safetensors").state for folder in (first, second))
+    assert a.step == b.step
+    return all(x[name].tobytes() == y[name].tobytes() for x, y in zip(a.arrays, b.arrays, strict=True) for name in x)
+
+
 def write_idx(path, array):
     """Write uint8 in the IDX format, gzipped where the name says so."""
     content = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()
@@ -86,7 +151,7 @@ def write_idx(path, array):
 
 @pytest.fixture(scope="session")
 def small_data(tmp_path_factory):
-    """A data folder of 200 training images behind the 5,000 held out, so that ten batches of 20 make a pass."""
+    """A data folder of 200 training images after the 5,000 held out, so that ten batches of 20 make a pass."""
     folder = tmp_path_factory.mktemp("small_data")
     generator = np.random.default_rng(7)
     for part, count in (("train", 5_200), ("t10k", 300)):

@@ -1,20 +1,22 @@
-"""What tests have done in another process."""
+"""The functions that tests call in another process."""
 
 import contextlib
 import io
 import os
 import signal
 import sys
+import threading
 from unittest import mock
 
+import numpy as np
 from sabotage import sabotage
 from tqdm import tqdm
 
 import backends
+import lenet
 import main
 from lenet import dataset
-from lenet.checkpoint import Checkpoint
-from lenet.flags import physical_cores
+from lenet.machine import physical_cores
 from lenet.run import Run
 from lenet.trainer import Trainer
 
@@ -32,10 +34,10 @@ def command_line(flags):
 
 
 def read_curve(folder):
-    """Tag -> [(step, value)] as TensorBoard itself reads a folder of event files."""
+    """Tag -> [(step, value)] as TensorBoard's slow reader has them."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    events = EventAccumulator(str(folder), size_guidance={"scalars": 0}, purge_orphaned_data=False)
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0}, purge_orphaned_data=True)
     events.Reload()
     return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
 
@@ -52,14 +54,38 @@ def modules():
     return set(sys.modules)
 
 
-def train(framework, architecture, precision, start, indices, data_dir=None):
+def train(framework, architecture, precision, start, indices, learning_rate=1e-4):
     """Make one step on each row of `indices`; returns the cross-entropies, accuracies and the state after them."""
     backend = backends.load(framework)(architecture, precision, "cpu", physical_cores())
-    data = dataset.load(data_dir or dataset.EMBEDDED)
-    backend.load_training_set(*data.train)
     backend.write_state(start)
-    cross_entropies, accuracies = backend.train(indices)
+    cross_entropies, accuracies = backend.train(*batches(indices, learning_rate))
     return cross_entropies, accuracies, backend.read_state()
+
+
+def batches(indices, learning_rate=1e-4):
+    """The images, labels and learning rates of steps on these examples of MNIST."""
+    images, labels = dataset.load().train
+    return images[indices], labels[indices], np.full(len(indices), learning_rate)
+
+
+def api(function, *arguments, **options):
+    """Call a function of the API; returns the folder of the run that it returns, or else what it returns."""
+    result = getattr(lenet, function)(*arguments, **options)
+    return result.folder if isinstance(result, Run) else result
+
+
+def api_in_threads(count, *arguments, **options):
+    """Train in one thread after another; returns the test accuracies."""
+    accuracies = []
+
+    def train():
+        accuracies.append(lenet.train(*arguments, **options).result["test_accuracy"])
+
+    for _ in range(count):
+        thread = threading.Thread(target=train)
+        thread.start()
+        thread.join()
+    return accuracies
 
 
 def logits(framework, architecture, precision, start, images):
@@ -79,11 +105,10 @@ def finds_gpu():
 def read_after_training(framework, architecture, start, indices):
     """The state that is read, and the same after one more step: it must not have changed."""
     backend = backends.load(framework)(architecture, "float32", "cpu", physical_cores())
-    backend.load_training_set(*dataset.load(dataset.EMBEDDED).train)
     backend.write_state(start)
     state = backend.read_state()
     before = [{name: array.copy() for name, array in arrays.items()} for arrays in state.arrays]
-    backend.train(indices)
+    backend.train(*batches(indices))
     return before, state.arrays
 
 
@@ -93,7 +118,7 @@ def sabotaged(operation, how, save, flags):
         return command_line(flags)
 
 
-MOMENTS = {"behind the first chunk": (tqdm, "update"), "in the final test": (Trainer, "test")}
+MOMENTS = {"after the first chunk": (tqdm, "update"), "in the final test": (Trainer, "test")}
 
 
 def interrupted(number, moment, flags):
@@ -112,15 +137,15 @@ def interrupted(number, moment, flags):
 
 
 def replaced(flags):
-    """command_line, but another process has trained the run anew, just as far, before this one has its lock."""
+    """command_line, but another process has trained the run from scratch, just as far, before this one has its lock."""
     take = Run.take
 
-    def late(place, continued):
-        start = Checkpoint.load(place.checkpoint)
+    def late(run, *arguments):
+        start = run.checkpoint
         for array in start.state.parameters.values():
             array *= 2
-        start.save(place.checkpoint)
-        return take(place, continued)
+        start.save(run.path)
+        return take(run, *arguments)
 
     with mock.patch.object(Run, "take", late):
         return command_line(flags)

@@ -78,10 +78,10 @@ def pool_backward(x, conv, dy):
 
 
 def gradients(architecture, parameters, images, labels):
-    """Mean softmax cross-entropy of a batch, uint8 [n, 28, 28], and its gradient by every parameter; and the logits."""
+    """Mean cross-entropy of a batch, uint8 [n, 28, 28, 1], its gradient by every parameter, and the logits."""
     activate, slope = ACTIVATIONS[architecture.activation]
     names = [layer.name for layer in architecture.layers]
-    x = images[..., None] / 255
+    x = images / 255
     trail = []
     for name, conv in zip(names, architecture.conv, strict=False):
         y = activate(convolve(x, parameters[f"{name}/kernel"], conv.padding) + parameters[f"{name}/bias"])
@@ -114,7 +114,7 @@ def gradients(architecture, parameters, images, labels):
     return cross_entropy, {name: found[name] for name in parameters}, logits
 
 
-def train(architecture, parameters, batches):
+def train(architecture, parameters, batches, learning_rate=1e-4):
     """Adam (Kingma & Ba 2015, epsilon-hat form) over batches of (images, labels); returns each step's cross-entropy,
     the last parameters, and the two moments.
     """
@@ -125,7 +125,7 @@ def train(architecture, parameters, batches):
     for t, (images, labels) in enumerate(batches, 1):
         cross_entropy, gradient, _ = gradients(architecture, parameters, images, labels)
         cross_entropies.append(cross_entropy)
-        rate = architecture.learning_rate * np.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+        rate = learning_rate * np.sqrt(1 - 0.999**t) / (1 - 0.9**t)
         for name, g in gradient.items():
             first[name] = 0.9 * first[name] + 0.1 * g
             second[name] = 0.999 * second[name] + 0.001 * g**2

@@ -14,38 +14,17 @@ from pathlib import Path
 from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from lenet import checkpoint
 from lenet.trainer import Trainer
 
 OPERATIONS = ("open", "write", "fsync", "rename", "fsync_folder")
-
-
-class File:
-    """A file whose writing stops half-way."""
-
-    def __init__(self, file, strike):
-        self.file, self.strike = file, strike
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.file.close()
-
-    def __getattr__(self, name):
-        return getattr(self.file, name)
-
-    def writelines(self, content):
-        content = b"".join(content)
-        self.file.write(content[: len(content) // 2])
-        self.file.flush()
-        self.strike()
 
 
 @contextlib.contextmanager
 def sabotage(operation, how, save):
     """While it is entered, that operation of that save goes wrong."""
     saves = 0
-    path_open, path_replace, os_fsync, test = Path.open, Path.replace, os.fsync, Trainer.test
+    save_file, path_replace, os_fsync, test = checkpoint.save_file, Path.replace, os.fsync, Trainer.test
 
     def strike(what):
         if what != operation or (save and saves != save):
@@ -54,20 +33,20 @@ def sabotage(operation, how, save):
             os.kill(os.getpid(), signal.SIGKILL)
         raise OSError(getattr(errno, how), os.strerror(getattr(errno, how)))
 
-    def patched_open(path, *arguments, **keywords):
+    def patched_save_file(arrays, path, metadata):
         nonlocal saves
-        if path.name == "result.json.tmp":
-            strike("result")
-        if path.name != "checkpoint.safetensors.tmp":
-            return path_open(path, *arguments, **keywords)
         saves += 1
         strike("open")
-        file = path_open(path, *arguments, **keywords)
-        return File(file, lambda: strike("write")) if (operation, saves) == ("write", save) else file
+        save_file(arrays, path, metadata)
+        if (operation, saves) == ("write", save):
+            os.truncate(path, path.stat().st_size // 2)
+            strike("write")
 
     def patched_replace(path, target):
         if path.name == "checkpoint.safetensors.tmp":
             strike("rename")
+        if path.name == "result.json.tmp":
+            strike("result")
         return path_replace(path, target)
 
     def patched_fsync(descriptor):
@@ -77,13 +56,13 @@ def sabotage(operation, how, save):
             strike("fsync")
         return os_fsync(descriptor)
 
-    def patched_test(trainer, run):
+    def patched_test(trainer):
         strike("test")
-        return test(trainer, run)
+        return test(trainer)
 
     with (
         mock.patch.object(Trainer, "test", patched_test),
-        mock.patch.object(Path, "open", patched_open),
+        mock.patch.object(checkpoint, "save_file", patched_save_file),
         mock.patch.object(Path, "replace", patched_replace),
         mock.patch.object(os, "fsync", patched_fsync),
     ):

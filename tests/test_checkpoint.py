@@ -1,15 +1,29 @@
 """The checkpoint file: what goes in comes out, and damage is noticed."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from lenet import UserError
-from lenet.architecture import from_toml
+from lenet import UserError, checkpoint
+from lenet.architecture import Architecture, Conv
 from lenet.backend import TrainingState
-from lenet.checkpoint import Checkpoint
+from lenet.checkpoint import KEY, Checkpoint, Stage
+from lenet.config import Config
+from lenet.dataset import MNIST, Fingerprint
+from lenet.settings import Settings
+from lenet.training import Training
 
-SMALL = from_toml("conv = [{ filters = 2, kernel = 3 }]\ndense = [3]", "small")
+LENET_1 = Path(__file__).parent / "files/lenet-1.safetensors"
+SMALL = Architecture((Conv(2, kernel=3),), (3,))
+
+
+def small_settings(precision="float32", architecture=SMALL, training=Training()):  # noqa: B008 - it is frozen
+    config = Config("small", SMALL, Training(), "A small one.", 0.5)
+    return Settings(architecture, training, Fingerprint("data~123456", "00ff", "ff00"), precision, 5, config)
 
 
 def example(dtype=np.float32):
@@ -19,10 +33,9 @@ def example(dtype=np.float32):
         {name: generator.standard_normal(shape[::-1]).astype(dtype).T for name, shape in SMALL.shapes.items()}
         for _ in range(3)
     ]
-    precision = np.dtype(dtype).name
-    history = [{"from_step": 0, "framework": "keras"}, {"from_step": 9, "framework": "pytorch"}]
-    state = TrainingState(17, *groups)
-    return Checkpoint(state, SMALL, 5, precision, {"train": "00ff"}, {"framework": "pytorch"}, history)
+    settings = small_settings(np.dtype(dtype).name)
+    history = (Stage(0, "keras", small_settings("float32")), Stage(9, "pytorch", settings))
+    return Checkpoint(TrainingState(17, *groups), settings, history)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -36,17 +49,16 @@ def test_what_is_saved_is_loaded(tmp_path, dtype):
             assert a[name].dtype == b[name].dtype
             np.testing.assert_array_equal(a[name], b[name])
     assert loaded.state.step == 17
-    for name in ("architecture", "seed", "precision", "training_sha256", "written_by", "history"):
-        assert getattr(saved, name) == getattr(loaded, name)
+    assert (saved.settings, saved.history) == (loaded.settings, loaded.history)
+    config = loaded.settings.config
+    assert (config.description, config.reported_accuracy) == ("A small one.", 0.5)
 
 
 def test_any_reader_of_safetensors_finds_the_canonical_names(tmp_path):
     saved = example()
     saved.save(tmp_path / "file")
     arrays = load_file(tmp_path / "file")
-    expected = {
-        prefix + name for prefix in ("", "first_moment/", "second_moment/") for name in saved.architecture.shapes
-    }
+    expected = {prefix + name for prefix in ("", "first_moment/", "second_moment/") for name in SMALL.shapes}
     assert arrays.keys() == expected
     np.testing.assert_array_equal(arrays["first_moment/conv1/kernel"], saved.state.first_moment["conv1/kernel"])
 
@@ -54,7 +66,7 @@ def test_any_reader_of_safetensors_finds_the_canonical_names(tmp_path):
 def test_a_new_checkpoint_replaces_the_old_and_leaves_nothing_beside_it(tmp_path):
     for dtype in (np.float32, np.float64):
         example(dtype).save(tmp_path / "file")
-    assert Checkpoint.load(tmp_path / "file").precision == "float64"
+    assert Checkpoint.load(tmp_path / "file").settings.precision == "float64"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
@@ -77,7 +89,7 @@ def test_a_truncated_file_is_noticed(tmp_path, size):
         Checkpoint.load(path)
 
 
-def test_what_is_no_checkpoint_is_refused(tmp_path):
+def test_another_file_is_refused(tmp_path):
     with pytest.raises(UserError, match="there is no checkpoint"):
         Checkpoint.load(tmp_path / "nowhere")
     (tmp_path / "text").write_text("conv = []")
@@ -87,23 +99,66 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
             Checkpoint.load(tmp_path / name)
 
 
-@pytest.mark.parametrize(
-    ("config", "difference"),
-    [
-        (
-            "conv = [{ filters = 2, kernel = 5 }]\ndense = [3]",
-            r"conv1/kernel is \(3, 3, 1, 2\) in it, \(5, 5, 1, 2\) in",
-        ),
-        ("conv = [{ filters = 2, kernel = 3 }]\ndense = []", r"output/kernel is \(3, 10\) in it, \(392, 10\) in"),
-        ("conv = [{ filters = 2, kernel = 3 }]\ndense = [3, 3]", r"dense2/kernel is missing in it, \(3, 3\) in"),
-        ("conv = [{ filters = 2, kernel = 3 }]\ndense = [3]\nactivation = 'tanh'", "activation is relu in it, tanh in"),
-    ],
-)
-def test_another_architecture_is_named_by_its_first_difference(tmp_path, config, difference):
-    with pytest.raises(UserError, match=difference):
-        example().refuse_other(from_toml(config, "other"), tmp_path / "file")
+def metadata(path):
+    with safe_open(path, framework="numpy") as file:
+        return file.metadata()
 
 
-def test_batch_size_and_learning_rate_make_no_other_architecture(tmp_path):
-    same = "conv = [{ filters = 2, kernel = 3 }]\ndense = [3]\nbatch_size = 7\nlearning_rate = 0.5"
-    example().refuse_other(from_toml(same, "same"), tmp_path / "file")
+def test_the_metadata_are_one_json_object_with_the_step_at_its_top(tmp_path):
+    example().save(tmp_path / "file")
+    (key,) = metadata(tmp_path / "file")
+    content = json.loads(metadata(tmp_path / "file")[key])
+    assert [*content] == ["format", "step", "settings", "history", "sha256"]
+    assert (content["format"], content["step"], content["settings"]["seed"]) == ("lenet-2", 17, 5)
+
+
+def test_the_same_checkpoint_is_the_same_bytes(tmp_path):
+    for name in ("one", "other"):
+        example().save(tmp_path / name)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["../../x", "/etc/x", "", ".hidden", "a b", "a/b", "a\n"])
+def test_a_name_that_leads_out_of_the_log_folder_is_refused(tmp_path, name):
+    example().save(tmp_path / "file")
+    content = json.loads(metadata(tmp_path / "file")[KEY])
+    arrays = load_file(tmp_path / "file")
+    for where in (content["settings"]["config"], content["settings"]["data"]):
+        before, where["name"] = where["name"], name
+        said = {key: value for key, value in content.items() if key != "sha256"}
+        said["sha256"] = checkpoint._sha256(arrays, said)
+        save_file(arrays, tmp_path / "other", {KEY: json.dumps(said)})
+        with pytest.raises(UserError, match="name: must be of letters"):
+            Checkpoint.load(tmp_path / "other")
+        where["name"] = before
+
+
+def test_a_difference_is_named_by_its_key():
+    one = small_settings()
+    other = small_settings(architecture=Architecture((Conv(2, kernel=5),), (3,)))
+    assert one.difference(one) == ""
+    assert one.difference(other) == "conv[0].kernel is 3 in it, 5 here"
+    assert one.difference(small_settings("bfloat16")) == "precision is float32 in it, bfloat16 here"
+    assert one.difference(small_settings(training=Training(7))) == "batch_size is 100 in it, 7 here"
+    deeper = small_settings(architecture=Architecture((Conv(2, kernel=3),), (3, 3)))
+    assert one.difference(deeper) == "dense is [3] in it, [3,3] here"
+
+
+def test_a_checkpoint_of_the_format_before_still_loads():
+    loaded = Checkpoint.load(LENET_1)
+    settings = loaded.settings
+    assert (loaded.state.step, settings.seed, settings.precision, settings.data) == (10, 3, "float32", MNIST)
+    assert settings.architecture == Architecture((Conv(2),), (3,))
+    assert settings.training == Training(100, 1e-3)
+    assert loaded.history == (Stage(0, "pytorch", settings), Stage(6, "tensorflow", settings))
+    assert loaded.state.parameters["dense1/kernel"].shape == (392, 3)
+    assert metadata(LENET_1)["format"] == "lenet-1"
+
+
+def test_a_checkpoint_of_the_format_before_is_saved_as_one_of_today(tmp_path):
+    Checkpoint.load(LENET_1).save(tmp_path / "file")
+    again, before = Checkpoint.load(tmp_path / "file"), Checkpoint.load(LENET_1)
+    assert (again.settings, again.history, again.state.step) == (before.settings, before.history, 10)
+    for a, b in zip(again.state.arrays, before.state.arrays, strict=True):
+        for name in b:
+            np.testing.assert_array_equal(a[name], b[name])

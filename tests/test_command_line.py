@@ -9,9 +9,11 @@ import jobs
 import pytest
 from conftest import PROJECT, files
 
-import main
-from lenet.architecture import from_toml
+from backends import FRAMEWORKS
+from lenet import dataset
 from lenet.checkpoint import Checkpoint
+from lenet.config import CONFIGS, change, load
+from lenet.settings import Settings
 
 PACKAGES = {"tensorflow", "torch", "keras", "jax", "torchvision"}
 
@@ -29,11 +31,12 @@ def test_help_names_every_flag_and_imports_no_framework():
     )
     done = python(code)
     assert done.stdout.endswith("[]\n")
-    design = (
-        "train train_num load test framework log_dir config data_dir seed batch_size learning_rate precision device"
-    )
-    for name in design.split():
+    names = "train train_num load test framework log_dir config set data_dir seed batch_size learning_rate precision"
+    for name in (*names.split(), "device", "threads", "report", "seeds", "jobs", "save_every"):
         assert f"--{name}" in done.stdout
+    for group in ("what to do", "the run", "the study", "the machine"):
+        assert f"\n{group}:\n" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
 
 
 def mistakes():
@@ -42,32 +45,39 @@ def mistakes():
     yield "nothing to do", [], "add --train --train_num N, or --test"
     yield "no train_num", ["--train"], "--train needs --train_num N"
     yield "train_num alone", ["--test", "--train_num", "5"], "--train_num goes with --train"
-    for flag in ("--train_num", "--batch_size", "--threads"):
+    for flag in ("--train_num", "--threads", "--save_every"):
         for value in ("0", "-3", "many", "1.5", ""):
             complaint = f"argument {flag}: '{value}' is not a whole number "
             yield f"{flag} {value}", [*train, f"{flag}={value}"], complaint
-    yield "too many threads", [*train, "--threads=100000"], f"above 0, at most {os.cpu_count()}"
-    for value in ("0", "-1e-3", "fast", "nan", "inf"):
-        flags = [*train, f"--learning_rate={value}"]
-        yield f"--learning_rate {value}", flags, f"argument --learning_rate: '{value}' is not a number above 0"
-    yield "negative seed", [*train, "--seed=-1"], "argument --seed: '-1' is not a whole number from 0 on"
+    for value, complaint in (("0", "must be positive"), ("-3", "must be positive"), ("many", "must be a whole number")):
+        yield f"--batch_size {value}", [*train, f"--batch_size={value}"], f"batch_size: {complaint}"
+    yield "too many threads", [*train, "--threads=100000"], f"from 1 to {os.cpu_count()}"
+    for value in ("0", "-1e-3", "nan", "inf"):
+        for flags in (f"--learning_rate={value}", f"--set=learning_rate={value}"):
+            yield f"{flags}", [*train, flags], "learning_rate: must be positive and finite, not "
+    yield "no number", [*train, "--learning_rate=fast"], "learning_rate: must be a number, not 'fast'"
+    yield "set without a value", [*train, "--set", "dense"], "argument --set: 'dense' is not KEY=VALUE"
+    yield "set an unknown key", [*train, "--set", "seed=3"], "seed: unknown key; the known ones are conv, dense,"
+    yield "negative seed", [*train, "--seed=-1"], "argument --seed: '-1' is not a whole number from 0"
     yield (
         "unknown framework",
         [*train, "--framework", "caffe"],
-        "there is no 'caffe', only " + ", ".join(main.FRAMEWORKS),
+        "there is no 'caffe', only " + ", ".join(FRAMEWORKS),
     )
     yield "near framework", [*train, "--framework", "pytorh"], "did you mean pytorch?"
-    yield "unknown config", [*train, "--config", "vgg"], "there is no 'vgg', only " + ", ".join(main.CONFIGS)
+    yield "unknown config", [*train, "--config", "vgg"], "there is no config 'vgg', only " + ", ".join(CONFIGS)
+    yield "config missing", [*train, "--config", "{tmp}/nowhere.toml"], "{tmp}/nowhere.toml: cannot be read"
     yield "near config", [*train, "--config", "lenett"], "did you mean lenet?"
     yield "unknown precision", [*train, "--precision", "float16"], "there is no 'float16', only float32"
     yield "unknown device", [*train, "--device", "tpu"], "there is no 'tpu', only auto, cpu, gpu"
-    yield "batch_size alone", ["--test", "--batch_size", "3"], "--batch_size goes with --train"
+    yield "save_every alone", ["--test", "--save_every", "3"], "--save_every goes with --train"
     yield "unknown flag", [*train, "--epochs", "3"], "unrecognized arguments: --epochs 3"
-    yield "own run missing", [*train, "--load"], "there is no checkpoint {tmp}/logs/lenet/"
     yield "test without a run", ["--test"], "there is no checkpoint {tmp}/logs/lenet/"
     yield "checkpoint missing", [*train, "--load", "{tmp}/nowhere"], "there is no checkpoint {tmp}/nowhere"
     yield "run's folder empty", [*train, "--load", "{tmp}"], "there is no checkpoint {tmp}/checkpoint.safetensors"
-    yield "other architecture", [*train, "--load", "{tmp}/other"], "dense1/kernel is (3136, 8) in it, (3136, 1024) in"
+    other = [*train, "--load", "{tmp}/other", "--config", "lenet"]
+    yield "other architecture", other, "a checkpoint of another architecture: dense is [8] in it, [1024] here"
+    yield "other key", [*other[:-2], "--set", "dense=[9]"], "dense is [8] in it, [9] here"
     yield "truncated", [*train, "--load", "{tmp}/truncated"], "{tmp}/truncated: not a checkpoint, or not a whole one"
     yield "flipped byte", ["--test", "--load", "{tmp}/flipped"], "{tmp}/flipped: not a checkpoint, or not a whole one"
     yield "no checkpoint", ["--test", "--load", "{tmp}/text"], "{tmp}/text: not a checkpoint, or not a whole one"
@@ -87,8 +97,9 @@ def mistakes():
 def mistaken(tmp_path_factory, small_data):
     """A folder with all that the mistakes name."""
     tmp = tmp_path_factory.mktemp("mistaken")
-    other = from_toml("conv = [{ filters = 32 }, { filters = 64 }]\ndense = [8]", "other")
-    Checkpoint.initial(other, {}).save(tmp / "other")
+    lenet = load("lenet")
+    architecture, training = change(lenet.architecture, lenet.training, {"dense": [8]})
+    Checkpoint.initial(Settings(architecture, training, dataset.MNIST, "float32", 0, lenet)).save(tmp / "other")
     content = (tmp / "other").read_bytes()
     (tmp / "truncated").write_bytes(content[:-1])
     (tmp / "flipped").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
@@ -102,7 +113,7 @@ def mistaken(tmp_path_factory, small_data):
     return tmp
 
 
-@pytest.mark.parametrize("name", main.FRAMEWORKS)
+@pytest.mark.parametrize("name", FRAMEWORKS)
 @pytest.mark.parametrize(
     ("flags", "complaint"), [case[1:] for case in mistakes()], ids=[case[0] for case in mistakes()]
 )
@@ -121,7 +132,7 @@ def test_a_mistake_gets_one_line_and_changes_nothing(mistaken, name, flags, comp
     assert not PACKAGES & sys.modules.keys()
 
 
-@pytest.mark.parametrize("name", main.FRAMEWORKS)
+@pytest.mark.parametrize("name", FRAMEWORKS)
 def test_a_framework_that_is_not_installed_is_named_with_what_to_install(tmp_path, name):
     absent = "import sys; sys.modules.update(dict.fromkeys(['tensorflow', 'torch', 'keras'])); import main; "
     flags = ["--train", "--train_num", "1", "--framework", name, "--log_dir", str(tmp_path / "logs")]

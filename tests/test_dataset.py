@@ -10,12 +10,13 @@ import pytest
 from conftest import write_idx
 
 from lenet import UserError, dataset
+from lenet.training import Training, batch_indices
 
 NAMES = sorted(dataset.MNIST_SHA256)
 
 
 def test_mnist_is_what_torchvision_reads(process, tmp_path):
-    data = dataset.load(dataset.EMBEDDED)
+    data = dataset.load()
     images = np.concatenate([data.validation.images, data.train.images])
     labels = np.concatenate([data.validation.labels, data.train.labels])
     arrays = {
@@ -28,9 +29,11 @@ def test_mnist_is_what_torchvision_reads(process, tmp_path):
     for name, array in arrays.items():
         with gzip.open(dataset.EMBEDDED / f"{name}.gz") as file:
             (tmp_path / name).write_bytes(file.read())
-        np.testing.assert_array_equal(array, process.do(jobs.read_with_torchvision, str(tmp_path / name)))
+        read = process.do(jobs.read_with_torchvision, str(tmp_path / name))
+        np.testing.assert_array_equal(array, read[..., np.newaxis] if "images" in name else read)
         assert array.dtype == np.uint8
-    assert data.training_sha256 == {name: dataset.MNIST_SHA256[name] for name in NAMES if name.startswith("train")}
+    assert data.fingerprint == dataset.MNIST
+    assert data.fingerprint.name == "mnist"
 
 
 def test_damaged_embedded_file_is_noticed(tmp_path, monkeypatch):
@@ -48,7 +51,7 @@ def test_gzipped_and_plain_read_the_same(small_data, tmp_path):
     for name in NAMES:
         (tmp_path / f"{name}.gz").write_bytes(gzip.compress((small_data / name).read_bytes()))
     plain, gzipped = dataset.load(small_data), dataset.load(tmp_path)
-    assert plain.training_sha256 == gzipped.training_sha256
+    assert plain.fingerprint == gzipped.fingerprint != dataset.MNIST
     for part in ("train", "validation", "test"):
         for a, b in zip(getattr(plain, part), getattr(gzipped, part), strict=True):
             np.testing.assert_array_equal(a, b)
@@ -103,7 +106,7 @@ def test_gzip_is_read_no_further_than_the_header_says(small_data, tmp_path):
         dataset.load(folder)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 20_000_000  # the other files' 4 MB among it
+    assert peak < 20_000_000  # with the other files' 4 MB
 
 
 @pytest.mark.parametrize("damage", [lambda content: content[:-20], lambda content: content[:40] + content[60:]])
@@ -125,15 +128,37 @@ def test_too_few_training_images_are_refused(small_data, tmp_path):
 
 
 def test_a_pass_takes_every_example_once_in_an_order_of_its_own():
-    passes = [[dataset.batch_indices(3, step, 20, 200) for step in range(first, first + 10)] for first in (0, 10)]
+    passes = [[batch_indices(3, step, 20, 200) for step in range(first, first + 10)] for first in (0, 10)]
     for batches in passes:
         assert sorted(np.concatenate(batches)) == list(range(200))
     assert not np.array_equal(passes[0], passes[1])
-    other_seed = [dataset.batch_indices(4, step, 20, 200) for step in range(10)]
+    other_seed = [batch_indices(4, step, 20, 200) for step in range(10)]
     assert not np.array_equal(passes[0], other_seed)
 
 
 def test_the_order_of_the_batches_is_the_same_for_ever():
     # What a checkpoint of an earlier version continues with; a change here breaks exact resume.
-    assert dataset.batch_indices(0, 0, 5, 55_000).tolist() == [53924, 25556, 20554, 16026, 47310]
-    assert dataset.batch_indices(1, 550 * 7 + 3, 100, 55_000)[:5].tolist() == [27768, 34887, 14913, 33793, 49134]
+    assert batch_indices(0, 0, 5, 55_000).tolist() == [53924, 25556, 20554, 16026, 47310]
+    assert batch_indices(1, 550 * 7 + 3, 100, 55_000)[:5].tolist() == [27768, 34887, 14913, 33793, 49134]
+
+
+def test_data_is_named_after_its_folder_and_mnist_is_mnist_anywhere(small_data, tmp_path):
+    for name in NAMES:
+        shutil.copy(dataset.EMBEDDED / f"{name}.gz", tmp_path)
+    assert dataset.load(tmp_path).fingerprint.name == "mnist"
+    folder = shutil.copytree(small_data, tmp_path / "my digits")
+    one = dataset.load(folder).fingerprint
+    assert one.name.startswith("my_digits~")
+    assert one == dataset.load(small_data).fingerprint
+    labels = folder / "t10k-labels-idx1-ubyte"
+    labels.write_bytes(labels.read_bytes()[:-1] + b"\3")
+    other = dataset.load(folder).fingerprint
+    assert (other.training_sha256 == one.training_sha256, other.test_sha256 == one.test_sha256) == (True, False)
+    assert other.name != one.name
+
+
+def test_each_step_has_its_batch_and_its_learning_rate():
+    batches = Training(20, 0.5).batches(range(3, 7), seed=3, count=200)
+    assert batches.shape == (4, 20)
+    np.testing.assert_array_equal(batches[1], batch_indices(3, 4, 20, 200))
+    assert Training(20, 0.5).learning_rates(range(3, 7)).tolist() == [0.5] * 4

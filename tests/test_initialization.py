@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from lenet.architecture import from_toml
+from lenet.architecture import Architecture, Conv
 from lenet.initialization import initial_parameters
 
-SMALL = from_toml("conv = [{ filters = 32 }, { filters = 64 }]\ndense = [1024]", "small")
+SMALL = Architecture((Conv(32), Conv(64)), (1024,))
 
 
 def test_kernels_are_truncated_normal_and_biases_a_tenth():
@@ -28,7 +28,7 @@ def test_a_seed_names_its_parameters():
 
 
 def test_layers_that_two_architectures_share_start_equal():
-    wider = from_toml("conv = [{ filters = 32 }, { filters = 64, kernel = 7 }]\ndense = [1024]", "wider")
+    wider = Architecture((Conv(32), Conv(64, kernel=7)), (1024,))
     one, two = initial_parameters(0, SMALL), initial_parameters(0, wider)
     for name in one.keys() - {"conv2/kernel"}:
         np.testing.assert_array_equal(one[name], two[name])

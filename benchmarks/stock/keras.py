@@ -3,7 +3,6 @@
 import sys
 
 import keras
-import numpy as np
 from keras import layers
 
 from benchmarks.stock.stopwatch import BATCH_SIZE, Stopwatch
@@ -25,8 +24,8 @@ class Lap(keras.callbacks.Callback):
 def train(steps: int) -> None:
     """Train on the first examples, as many as the steps take."""
     stopwatch = Stopwatch()
-    images, labels = dataset.load(dataset.EMBEDDED).train
-    x_train = np.expand_dims(images.astype("float32") / 255, -1)[: steps * BATCH_SIZE]
+    images, labels = dataset.load().train
+    x_train = (images.astype("float32") / 255)[: steps * BATCH_SIZE]
     y_train = keras.utils.to_categorical(labels, 10)[: steps * BATCH_SIZE]
     model = keras.Sequential(
         [

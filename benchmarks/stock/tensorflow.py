@@ -31,8 +31,8 @@ class MyModel(tf.keras.Model):
 def train(steps: int) -> None:
     """Train on batches from tf.data."""
     stopwatch = Stopwatch()
-    x_train, y_train = dataset.load(dataset.EMBEDDED).train
-    x_train = (x_train / 255.0)[..., tf.newaxis].astype("float32")
+    x_train, y_train = dataset.load().train
+    x_train = (x_train / 255.0).astype("float32")
     batches = tf.data.Dataset.from_tensor_slices((x_train, y_train)).shuffle(10000).batch(BATCH_SIZE)
     model = MyModel()
     loss_object = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)

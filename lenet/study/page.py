@@ -27,7 +27,7 @@ pre, code { background: var(--shade); white-space: pre-wrap; }
 
 
 def page(text: str, folder: Path) -> str:
-    """Return the page of `text`, the PNG files that it names, from `folder`, inside."""
+    """Return the page of a Markdown text, with the PNG files that it names, from `folder`, inside."""
 
     def inline(match: re.Match[str]) -> str:
         return f'{match[1]}="data:image/png;base64,{base64.b64encode((folder / match[2]).read_bytes()).decode()}"'

@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import matplotlib
@@ -11,7 +11,8 @@ from cycler import cycler
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from lenet.architecture import CLASSES, IMAGE_SIZE, Architecture
+from lenet.architecture import CLASSES, IMAGE_SHAPE, Architecture
+from lenet.curves import Curve
 
 # Text, page, grid; then one hue a framework, from Okabe and Ito's palette for colour-blind readers.
 THEMES = {
@@ -20,11 +21,9 @@ THEMES = {
 }
 SMOOTHING_STEPS = 20
 
-Curve = tuple[list[int], list[float]]  # steps, values
-
 
 def render(size: tuple[float, float], draw: Callable[..., None], *arguments: Any) -> dict[str, bytes]:
-    """Theme -> PNG of what `draw(figure, *arguments)` draws; the size in inches."""
+    """Return a PNG for each theme of what `draw(figure, *arguments)` draws; the size in inches."""
     pictures = {}
     for theme, (ink, page, grid, hues) in THEMES.items():
         style: dict[Any, Any] = {"grid.color": grid, "legend.edgecolor": grid, "axes.prop_cycle": cycler(color=hues)}
@@ -41,9 +40,10 @@ def render(size: tuple[float, float], draw: Callable[..., None], *arguments: Any
 
 
 def curves(figure: Figure, by_framework: dict[str, dict[str, dict[str, Curve]]], tag: str) -> None:
-    """Framework -> train and test -> tag -> curve. Train solid, test dashed; raw values faint, smoothed ones strong.
+    """Draw framework -> train and test -> tag -> curve: train solid, test dashed; raw values faint, smoothed strong.
 
-    The frameworks agree, so their lines lie upon each other: each next one is drawn narrower.
+    The curves of the frameworks coincide, so later ones are drawn thinner. A dot is the last test point: of all the
+    test images, and not smoothed.
     """
     axes = figure.subplots()
     for i, (framework, parts) in enumerate(by_framework.items()):
@@ -51,19 +51,22 @@ def curves(figure: Figure, by_framework: dict[str, dict[str, dict[str, Curve]]],
         for part, line in (("train", "-"), ("test", (0, (3, 1.5)))):
             steps, values = parts[part][tag]
             axes.plot(steps, values, color=f"C{i}", alpha=0.15, linewidth=0.7, zorder=2)
-            axes.plot(steps, _smooth(steps, values), color=f"C{i}", linestyle=line, linewidth=width, zorder=3)
+            smoothed = _smooth(steps[:-1], values[:-1]) if part == "test" else _smooth(steps, values)
+            axes.plot(steps[: len(smoothed)], smoothed, color=f"C{i}", linestyle=line, linewidth=width, zorder=3)
             axes.plot([], [], color=f"C{i}", linestyle=line, label=f"{framework}, {part}")
+        axes.plot(steps[-1], values[-1], "o", color=f"C{i}", markersize=2 + 2 * width, zorder=4, clip_on=False)
     # The first few cross-entropies, often above 5, would leave no height for the others.
-    values = [value for parts in by_framework.values() for value in parts["train"][tag][1]]
-    highest = 1.02 if tag == "accuracy" else float(np.quantile(values, 0.97))
+    trained = np.concatenate([parts["train"][tag].values for parts in by_framework.values()])
+    highest = 1.02 if tag == "accuracy" else float(np.quantile(trained, 0.97))
     axes.set(xlabel="step", ylabel=tag.replace("_", "-"), ylim=(0, highest))
     axes.grid()
     axes.legend(ncols=2, fontsize=8)
 
 
-def _smooth(steps: Sequence[int], values: Sequence[float]) -> list[float]:
-    """A mean of what was before, each value's weight falling by e in 20 steps."""
-    smoothed, total, weight, last = [], 0.0, 0.0, 0
+def _smooth(steps: Iterable[float], values: Iterable[float]) -> list[float]:
+    """Return the exponential moving average, with a time constant of SMOOTHING_STEPS."""
+    smoothed: list[float] = []
+    total = weight = last = 0.0
     for step, value in zip(steps, values, strict=True):
         decay = math.exp((last - step) / SMOOTHING_STEPS)
         total, weight, last = total * decay + value, weight * decay + 1, step
@@ -72,7 +75,7 @@ def _smooth(steps: Sequence[int], values: Sequence[float]) -> list[float]:
 
 
 def overview(figure: Figure, accuracies: dict[str, dict[str, list[float]]], reported: dict[str, float]) -> None:
-    """Config -> framework -> each seed's test accuracy, in %; beside their means what the report measured."""
+    """Draw config -> framework -> each seed's test accuracy, in %, beside the 2017 report's where it is known."""
     axes = figure.subplots()
     frameworks = list(dict.fromkeys(name for by_framework in accuracies.values() for name in by_framework))
     for i, framework in enumerate(frameworks):
@@ -88,10 +91,10 @@ def overview(figure: Figure, accuracies: dict[str, dict[str, list[float]]], repo
             color=f"C{i}",
             label=framework,
         )
-    known = [config for config in accuracies if config in reported]
-    rows = [list(accuracies).index(config) for config in known]
+    rows = [row for row, config in enumerate(accuracies) if config in reported]
     ink = matplotlib.rcParams["text.color"]
-    axes.plot([reported[config] for config in known], rows, "x", color=ink, markersize=8, label="the 2017 report")
+    if rows:
+        axes.plot([*reported.values()], rows, "x", color=ink, markersize=8, label="the 2017 report")
     axes.set(xlabel="test accuracy, % (mean and standard deviation over the seeds)", yticks=range(len(accuracies)))
     axes.set_yticklabels(accuracies)
     axes.set_ylim(len(accuracies) - 0.4, -0.6)  # the first on top
@@ -100,17 +103,15 @@ def overview(figure: Figure, accuracies: dict[str, dict[str, list[float]]], repo
 
 
 def architecture(figure: Figure, config: Architecture) -> None:
-    """Boxes from the image to the output: as high as the image, as wide as its channels (logarithms)."""
+    """Draw boxes from the image to the output, as high as the image and as wide as its channels (logarithms)."""
     axes = figure.subplots()
-    shapes: list[tuple[str, tuple[int, ...]]] = [("image", (IMAGE_SIZE, IMAGE_SIZE, 1))]
-    for layer in config.layers:
-        if conv := layer.conv:
-            size = math.isqrt(layer.positions)
-            shapes.append((f"{layer.name}\n{conv.kernel}x{conv.kernel} {conv.padding}", (size, size, conv.filters)))
-            pool = f"{conv.pool}-pool\n{conv.pool_window}x{conv.pool_window}, stride {conv.pool_stride}"
-            shapes.append((pool, layer.output))
-        else:
-            shapes.append((layer.name, layer.output))
+    shapes: list[tuple[str, tuple[int, ...]]] = [("image", IMAGE_SHAPE)]
+    for layer in config.conv_layers:
+        conv, size = layer.conv, math.isqrt(layer.positions)
+        shapes.append((f"{layer.name}\n{conv.kernel}x{conv.kernel} {conv.padding}", (size, size, conv.filters)))
+        pool = f"{conv.pool}-pool\n{conv.pool_window}x{conv.pool_window}, stride {conv.pool_stride}"
+        shapes.append((pool, layer.output))
+    shapes += [(layer.name, layer.output) for layer in config.dense_layers]
     x = right = 0.0
     for i, (label, shape) in enumerate(shapes):
         dense = len(shape) == 1
@@ -130,7 +131,7 @@ def architecture(figure: Figure, config: Architecture) -> None:
 
 
 def kernels(figure: Figure, kernel: np.ndarray) -> None:
-    """The first layer's kernels [height, width, 1, filters]: blue below zero, red above."""
+    """Draw the first layer's kernels [height, width, 1, filters]: blue below zero, red above."""
     filters = kernel.shape[-1]
     columns = min(8, filters)
     grid = figure.subplots(math.ceil(filters / columns), columns, squeeze=False)
@@ -141,27 +142,28 @@ def kernels(figure: Figure, kernel: np.ndarray) -> None:
             axes.imshow(kernel[:, :, 0, i], cmap="RdBu_r", vmin=-limit, vmax=limit)
 
 
-def confusion(figure: Figure, labels: np.ndarray, said: np.ndarray) -> None:
-    """How often each digit was taken for each; what was right is counted but not coloured."""
+def confusion(figure: Figure, labels: np.ndarray, predicted: np.ndarray) -> None:
+    """Draw the confusion matrix; right predictions are counted but not coloured."""
     counts = np.zeros((CLASSES, CLASSES), int)
-    np.add.at(counts, (labels, said), 1)
+    np.add.at(counts, (labels, predicted), 1)
     wrong = counts * (1 - np.eye(CLASSES, dtype=int))
     axes = figure.subplots()
     axes.imshow(wrong, cmap="Oranges", vmin=0, vmax=max(1, wrong.max()))
     for (row, column), count in np.ndenumerate(counts):
         if count:
             axes.text(column, row, count, ha="center", va="center", fontsize=8, color="black")
-    axes.set(xlabel="said", ylabel="digit", xticks=range(CLASSES), yticks=range(CLASSES))
+    axes.set(xlabel="predicted digit", ylabel="true digit", xticks=range(CLASSES), yticks=range(CLASSES))
 
 
 def mistakes(figure: Figure, images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray) -> None:
-    """The 25 images that it was most surely wrong about: the digit, what was said, and how surely."""
-    said = probabilities.argmax(axis=1)
-    wrong = np.flatnonzero(said != labels)
-    surest = wrong[np.argsort(-probabilities[wrong, said[wrong]], kind="stable")][:25]
+    """Draw the 25 most confident mistakes: true digit, predicted digit, probability."""
+    predicted = probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(predicted != labels)
+    surest = wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")][:25]
     for i, axes in enumerate(figure.subplots(5, 5).flat):
         axes.axis("off")
         if i < len(surest):
             n = surest[i]
-            axes.imshow(images[n], cmap="gray")
-            axes.set_title(f"{labels[n]}, said {said[n]}\n{100 * probabilities[n, said[n]]:.1f} %", fontsize=9)
+            axes.imshow(images[n, ..., 0], cmap="gray")
+            probability = 100 * probabilities[n, predicted[n]]
+            axes.set_title(f"{labels[n]}, predicted {predicted[n]}\n{probability:.1f} %", fontsize=8)

@@ -1,0 +1,108 @@
+"""Curves: scalars in TensorBoard's event files, without a framework: tensorboard's own records and protos.
+
+Every process writes a file of its own, and no file that exists is changed: a TensorBoard that is open reads on.
+"""
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.compat.tensorflow_stub.errors import DataLossError, OutOfRangeError
+from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import PyRecordReader_New
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+from lenet.errors import notice
+from lenet.files import sync, writing
+
+PATTERN = "events.out.tfevents.lenet*"  # TensorBoard looks for "tfevents" in the name
+
+
+class Curve(NamedTuple):
+    """Steps, int64 [n], and the value at each, float64 [n]."""
+
+    steps: np.ndarray
+    values: np.ndarray
+
+
+class CurveWriter:
+    """The tags `cross_entropy` and `accuracy` in a new event file of a folder."""
+
+    def __init__(self, folder: Path, first_step: int) -> None:
+        """Begin at `first_step`: readers drop the points that older files have from there on.
+
+        A notice names an older file that is damaged, so that points before `first_step` are lost.
+        """
+        with writing(folder):
+            folder.mkdir(exist_ok=True)
+            for path in event_files(folder):
+                events, damaged = read_events(path)
+                if damaged and (last := max((event.step for event in events), default=0)) < first_step - 1:
+                    notice(f"{path} is damaged: its points after step {last} are lost")
+            self.path = folder / PATTERN.replace("*", f".{time.time_ns()}")  # sorts after the older files
+            self.file = self.path.open("xb")
+        self.records = RecordWriter(self.file)
+        start = Event(step=first_step, session_log=SessionLog(status=SessionLog.START))
+        # TensorBoard's slow reader passes over the first START of a run, so there are two.
+        self._write(Event(file_version="brain.Event:2"), start, start)
+
+    def write(self, first_step: int, cross_entropies: Iterable[float], accuracies: Iterable[float]) -> None:
+        """Add one point a step, from `first_step` on, and hand them to the operating system."""
+        points = []
+        for step, (cross_entropy, accuracy) in enumerate(zip(cross_entropies, accuracies, strict=True), first_step):
+            values = [
+                Summary.Value(tag="cross_entropy", simple_value=cross_entropy),
+                Summary.Value(tag="accuracy", simple_value=accuracy),
+            ]
+            points.append(Event(step=step, summary=Summary(value=values)))
+        self._write(*points)
+
+    def _write(self, *events: Event) -> None:
+        now = time.time()
+        with writing(self.path):
+            for event in events:
+                event.wall_time = now
+                self.records.write(event.SerializeToString())
+            self.file.flush()
+
+    def sync(self) -> None:
+        """Flush to disk."""
+        with writing(self.path):
+            sync(self.file)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.file.close()
+
+
+def event_files(folder: Path) -> list[Path]:
+    """Return a folder's event files, the oldest first."""
+    return sorted(folder.glob(PATTERN))
+
+
+def read_curves(folder: Path) -> dict[str, Curve]:
+    """Return the curve of each tag, from all event files of a folder: each replaces the points from its START on."""
+    points: dict[str, dict[int, float]] = {}
+    for path in event_files(folder):
+        for event in read_events(path)[0]:
+            if event.session_log.status == SessionLog.START:
+                points = {tag: {n: v for n, v in of_tag.items() if n < event.step} for tag, of_tag in points.items()}
+            for value in event.summary.value:
+                points.setdefault(value.tag, {})[event.step] = value.simple_value
+    return {tag: Curve(np.array([*of_tag]), np.array([*of_tag.values()])) for tag, of_tag in points.items()}
+
+
+def read_events(path: Path) -> tuple[list[Event], bool]:
+    """Return the events of a file, up to the first that is torn or damaged, and whether one is damaged."""
+    reader, events = PyRecordReader_New(str(path)), []
+    try:
+        while True:
+            reader.GetNext()
+            events.append(Event.FromString(reader.record()))
+    except OutOfRangeError:  # the end
+        return events, False
+    except DataLossError as error:  # a process that was killed leaves half a record, which is no damage
+        return events, "truncated record" not in str(error)

@@ -1,0 +1,1 @@
+"""Older formats of checkpoints, which still load."""

@@ -1,0 +1,90 @@
+"""Settings: all that decides a run's numbers but the framework, and the name that follows from it."""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from lenet.architecture import Architecture
+from lenet.config import Config, read
+from lenet.dataset import MNIST, Fingerprint
+from lenet.machine import Precision
+from lenet.training import Training
+
+MAXIMUM_NAME_BYTES = 100  # on Windows a whole path has 260 at most
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run is trained with. Two runs with equal Settings, in one framework, compute the same numbers."""
+
+    architecture: Architecture
+    training: Training
+    data: Fingerprint
+    precision: Precision
+    seed: int
+    config: Config  # with its own values, from which the others may differ
+
+    def __post_init__(self) -> None:
+        read(Precision, self.precision, "precision")
+        if self.seed < 0:
+            raise ValueError(f"seed: must be 0 or more, not {self.seed}")
+
+    @property
+    def variant(self) -> str:
+        """The config's name and, after commas, what differs from its own values, from MNIST and from float32."""
+        own = flat(self.config.architecture, self.config.training) | {"data": MNIST.name, "precision": "float32"}
+        mine = flat(self.architecture, self.training) | {"data": self.data.name, "precision": self.precision}
+        if len(self.architecture.conv) != len(self.config.architecture.conv):  # one change, not one a key
+            mine = {key: value for key, value in mine.items() if not key.startswith("conv[")}
+            mine["conv"] = dataclasses.asdict(self.architecture)["conv"]
+        changes = [f"{key}={to_text(value)}" for key, value in mine.items() if own.get(key) != value]
+        name = ",".join([self.config.name, *changes])
+        if len(name.encode()) <= MAXIMUM_NAME_BYTES:
+            return name
+        digest = hashlib.sha256(name.encode()).hexdigest()[:6]
+        return f"{name.encode()[: MAXIMUM_NAME_BYTES - 7].decode(errors='ignore')}~{digest}"
+
+    def difference(self, wanted: "Settings") -> str:
+        """Name the first key with another value in `wanted`, and both values; empty if there is none."""
+        return difference(self._keys(), wanted._keys())
+
+    def _keys(self) -> dict[str, Any]:
+        own = flat(self.config.architecture, self.config.training)
+        return {
+            **flat(self.architecture, self.training),
+            **{"data": self.data.name, "data's SHA-256": f"{self.data.training_sha256}, {self.data.test_sha256}"},
+            **{"precision": self.precision, "seed": self.seed, "config": self.config.name},
+            **{f"{key} in the config": value for key, value in own.items()},
+        }
+
+
+def flat(*parts: Any) -> dict[str, Any]:
+    """Return the values of dataclasses by key, as --set takes them: conv[0].filters, ..., dense, ..., learning_rate."""
+    values: dict[str, Any] = {}
+    for part in parts:
+        for key, value in dataclasses.asdict(part).items():
+            if key == "conv":
+                values |= {f"conv[{i}].{name}": item for i, conv in enumerate(value) for name, item in conv.items()}
+            else:
+                values[key] = value
+    return values
+
+
+def difference(found: dict[str, Any], wanted: dict[str, Any]) -> str:
+    """Name the first key with another value, and both values; empty if there is none."""
+    for key in {**wanted, **found}:
+        if found.get(key) != wanted.get(key):
+            there, here = (to_text(values[key]) if key in values else "missing" for values in (found, wanted))
+            return f"{key} is {there} in it, {here} here"
+    return ""
+
+
+def to_text(value: Any) -> str:
+    """A value as TOML without spaces and quotes, which a folder's name on Windows cannot have."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}={to_text(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(to_text, value)) + "]"
+    return value if isinstance(value, str) else json.dumps(value)

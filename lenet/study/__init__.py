@@ -1,0 +1,1 @@
+"""A study: many runs, each in a process of its own, and the report that compares them."""

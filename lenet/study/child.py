@@ -1,0 +1,32 @@
+"""One run of a study, in a process of its own: python -m lenet.study.child, with the task as JSON on stdin."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from lenet import api, dataset
+from lenet.checkpoint import Checkpoint
+from lenet.config import read
+from lenet.errors import UserError, exit_code
+from lenet.run import Run
+from lenet.settings import Settings
+
+
+def main(
+    settings: dict[str, Any], framework: str, steps: int, log_dir: str, data_dir: str | None, **machine: Any
+) -> int:
+    """Train the run further, from its checkpoint if it has one."""
+    wanted, data = read(Settings, settings), dataset.load(data_dir)
+    if data.fingerprint != wanted.data:
+        raise UserError("the data has changed since the report began; start it again")
+    run = Run.of(Path(log_dir), wanted, framework)
+    source = run if run.path.exists() else None
+    start = source.checkpoint if source else Checkpoint.initial(wanted)
+    api.advance(run, source, start, framework, data, steps, **machine)
+    return 0
+
+
+if __name__ == "__main__":
+    task = json.load(sys.stdin)
+    sys.exit(exit_code(lambda: main(**task)))

@@ -1,0 +1,112 @@
+"""Entry: one variant in a report, with its finished runs."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+
+from lenet.architecture import Architecture
+from lenet.curves import Curve
+from lenet.dataset import MNIST
+from lenet.settings import Settings
+from lenet.study.plan import Member
+
+REPORTED_STEPS = 1000  # of the 2017 report
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The runs with the same settings but for the seed; the first is the one that is shown."""
+
+    members: list[Member]
+
+    @classmethod
+    def of(cls, members: Sequence[Member]) -> list[Self]:
+        """Return an entry for each variant: the best of the 2017 report first, then those that are not in it."""
+        variants: dict[str, list[Member]] = {}
+        for member in members:
+            variants.setdefault(member.settings.variant, []).append(member)
+        entries = [cls(of_variant) for of_variant in variants.values()]
+        return sorted(entries, key=lambda entry: (-(entry.settings.config.reported_accuracy or 0), entry.name))
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the run that is shown."""
+        return self.members[0].settings
+
+    @property
+    def name(self) -> str:
+        """The variant."""
+        return self.settings.variant
+
+    @property
+    def architecture(self) -> Architecture:
+        """The layers."""
+        return self.settings.architecture
+
+    @property
+    def description(self) -> str:
+        """What the config says of itself."""
+        return self.settings.config.description
+
+    @property
+    def multiply_adds(self) -> int:
+        """For one image, forward."""
+        return sum(layer.multiply_adds for layer in self.architecture.layers)
+
+    @property
+    def boxes(self) -> int:
+        """The number of boxes in the drawing: the image, the layers and the pools."""
+        return 1 + len(self.architecture.layers) + len(self.architecture.conv)
+
+    @cached_property
+    def results(self) -> list[dict[str, Any]]:
+        """The result of each run."""
+        return [member.run.result for member in self.members]
+
+    @property
+    def reported(self) -> float | None:
+        """The accuracy in the 2017 report, if the runs can be compared with it."""
+        settings = self.settings
+        own = (settings.config.architecture, settings.config.training, MNIST, "float32")
+        comparable = (settings.architecture, settings.training, settings.data, settings.precision) == own
+        trained = all(result["step"] == REPORTED_STEPS for result in self.results)
+        return settings.config.reported_accuracy if comparable and trained else None
+
+    @property
+    def accuracies(self) -> dict[str, list[float]]:
+        """Framework -> the test accuracy of each seed, in %."""
+        accuracies: dict[str, list[float]] = {}
+        for result in self.results:
+            accuracies.setdefault(result["framework"], []).append(100 * result["test_accuracy"])
+        return accuracies
+
+    @property
+    def curves(self) -> dict[str, dict[str, dict[str, Curve]]]:
+        """Framework -> train and test -> tag -> curve, of the seed that is shown."""
+        shown = [member for member in self.members if member.settings.seed == self.settings.seed]
+        return {member.framework: member.run.curves for member in shown}
+
+    @property
+    def kernels(self) -> np.ndarray:
+        """The first layer's kernels of the run that is shown [height, width, 1, filters]."""
+        return self.members[0].run.checkpoint.state.parameters["conv1/kernel"]
+
+    def cell(self, framework: str) -> list[str]:
+        """Return the lines of a framework's cell in the table: accuracy, speed and time."""
+        results = [result for result in self.results if result["framework"] == framework]
+        if not results:
+            return []
+        accuracies = self.accuracies[framework]
+        spread = f" ± {statistics.stdev(accuracies):.2f}" if len(accuracies) > 1 else ""
+        lines = [f"{statistics.mean(accuracies):.2f}{spread} %"]
+        # A run that only finished its test has no training speed.
+        if speeds := [result["images_per_second"] for result in results if result["images_per_second"]]:
+            images = results[0]["step"] * self.settings.training.batch_size
+            # The seconds of a run that was continued are those of the last continuation: take them from the speed.
+            seconds = statistics.mean(images / speed for speed in speeds)
+            lines += [f"{statistics.mean(speeds):,.0f} images/s", f"{seconds:.1f} s"]
+        return lines

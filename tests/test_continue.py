@@ -1,0 +1,148 @@
+"""--load: from where a run goes on, with which settings, and to the same bytes."""
+
+import shutil
+
+import jobs
+import numpy as np
+from conftest import files, run_folder, same_tensors
+from test_checkpoint import LENET_1
+
+from lenet.checkpoint import Checkpoint
+from lenet.run import Run
+
+
+def test_continuing_gives_the_same_bytes_as_not_stopping(train, reader):
+    _, _, whole = train(33, log_dir="whole")
+    train(14, log_dir="parts")
+    _, err, parts = train(19, "--load", log_dir="parts")
+    assert err == ""
+    assert same_tensors(whole, parts)
+    assert [step for step, _ in reader.do(jobs.read_curve, parts / "train")["accuracy"]] == list(range(1, 34))
+    assert [step for step, _ in reader.do(jobs.read_curve, parts / "test")["accuracy"]] == [10, 14, 20, 30, 33]
+    assert reader.do(jobs.read_curve, parts / "train") == reader.do(jobs.read_curve, whole / "train")
+
+
+def test_a_continued_run_keeps_its_settings_unless_told(train):
+    _, _, folder = train(10, "--learning_rate", "3e-4", "--precision", "float64", seed=5, log_dir="a")
+    before = (folder / "checkpoint.safetensors").read_bytes()
+
+    def continued(*flags, seed):
+        _, err, where = train(2, "--load", folder, *flags, log_dir=f"b{seed}", seed=seed)
+        assert err == ""
+        checkpoint = Checkpoint.load(where / "checkpoint.safetensors")
+        settings = checkpoint.settings
+        training = settings.training
+        return checkpoint.state.step, settings.seed, training.batch_size, training.learning_rate, settings.precision
+
+    assert continued(seed=5) == (12, 5, 20, 3e-4, "float64")
+    assert continued("--batch_size", 7, "--learning_rate", 1e-3, "--precision", "float32", seed=6) == (
+        12,
+        6,
+        7,
+        1e-3,
+        "float32",
+    )
+    assert (folder / "checkpoint.safetensors").read_bytes() == before
+
+
+def test_continuing_on_other_data_gives_a_notice(train, small_data, tmp_path):
+    _, _, folder = train(2)
+    other = shutil.copytree(small_data, tmp_path / "other")
+    labels = other / "train-labels-idx1-ubyte"
+    labels.write_bytes(labels.read_bytes()[:-1] + b"\3")
+    for expected in (1, 0):  # from then on it is of the data that it was continued on
+        _, err, folder = train(2, "--load", *([folder] if expected else []), "--data_dir", other)
+        assert err.count("was trained on other data: ") == expected
+
+
+def test_testing_a_checkpoint_says_what_training_said_and_writes_nothing(train, framework, small_data, tmp_path):
+    out, _, folder = train(5)
+    before = files(tmp_path)
+    where = ("--log_dir", tmp_path / "logs", "--data_dir", small_data)
+    for flags in (["--test", "--batch_size", 20], ["-e", "-l", "--batch_size", 20], ["--test", "--load", folder]):
+        code, tested, err = framework.run(*flags, *where)
+        assert (code, err) == (0, "")
+        assert tested.split(", ")[:2] == out.split(", ")[:2]  # what follows is the speed
+        assert tested.endswith(f"{folder / 'checkpoint.safetensors'}\n")
+    assert files(tmp_path) == before
+
+
+def test_load_without_a_run_begins_and_says_so(train):
+    _, err, folder = train(3, "--load")
+    assert err == f"lenet: notice: there is no run to go on from in {folder}; it begins at step 0\n"
+    assert Run.at(folder).checkpoint.state.step == 3
+
+
+def test_load_goes_on_from_the_configs_own_run_in_the_folder_of_the_variant(train, reader):
+    _, _, own = train(12, "--set", "batch_size=100")  # lenet's own value
+    before = files(own)
+    _, err, variant = train(5, "--load", "--learning_rate", "0.01", "--set", "batch_size=100")
+    assert err == ""
+    assert files(own) == before
+    assert variant.parents[1].name.startswith("lenet,learning_rate=0.01,data=")
+    curves = {folder: reader.do(jobs.read_curve, folder / "train")["cross_entropy"] for folder in (own, variant)}
+    assert curves[variant][:12] == curves[own]
+    assert [step for step, _ in curves[variant]] == list(range(1, 18))
+    assert [step for step, _ in reader.do(jobs.read_curve, variant / "test")["accuracy"]] == [10, 12, 17]
+    assert [stage.from_step for stage in Run.at(variant).checkpoint.history] == [0, 12]
+    _, _, again = train(5, "--load", "--learning_rate", "0.01", "--set", "batch_size=100")  # now it has a run
+    assert (again, Run.at(again).checkpoint.state.step) == (variant, 22)
+
+
+def test_a_run_from_elsewhere_does_not_go_on_in_the_place_of_another(train, framework, small_data, tmp_path):
+    _, _, elsewhere = train(3, log_dir="elsewhere")
+    _, _, here = train(2)
+    before = files(tmp_path)
+    where = ("--log_dir", tmp_path / "logs", "--data_dir", small_data)
+    code, out, err = framework.run("--train", "--train_num", 3, "--load", elsewhere, *where)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert f"there is a run in {here} already" in err
+    assert f"--load {here}" in err
+    assert "another --log_dir" in err
+    assert files(tmp_path) == before
+
+
+def test_a_checkpoint_needs_its_config_file_no_more(framework, small_data, tmp_path):
+    config = tmp_path / "my.toml"
+    config.write_text("conv = [{ filters = 3 }]\ndense = [5]\nbatch_size = 20\nlearning_rate = 0.002")
+    where = ("--log_dir", tmp_path / "logs", "--data_dir", small_data)
+    code, out, err = framework.run("--train", "--train_num", 3, "--config", config, *where)
+    assert (code, err) == (0, "")
+    folder = run_folder(tmp_path / "logs", framework.name)
+    assert folder.parents[1].name.startswith("my~")
+    config.unlink()
+    code, tested, err = framework.run("--test", "--load", folder, *where)
+    assert (code, err) == (0, "")
+    assert tested.split(", ")[:2] == out.split(", ")[:2]
+    code, _, err = framework.run("--train", "--train_num", 2, "--load", folder, *where)
+    assert (code, err) == (0, "")
+    checkpoint = Run.at(run_folder(tmp_path / "logs", framework.name)).checkpoint
+    assert (checkpoint.state.step, checkpoint.settings.training.learning_rate) == (5, 0.002)
+
+
+def test_testing_on_other_data_than_it_was_trained_with_gives_a_notice(train, framework, small_data, tmp_path):
+    _, _, folder = train(2)
+    other = shutil.copytree(small_data, tmp_path / "other")
+    for part, expected in (("train", 0), ("t10k", 1)):  # only the part that it is tested on counts
+        labels = other / f"{part}-labels-idx1-ubyte"
+        labels.write_bytes(labels.read_bytes()[:-1] + b"\3")
+        code, out, err = framework.run("--test", "--load", folder, "--data_dir", other)
+        assert (code, err.count("was trained on other data: "), err.count("\n")) == (0, expected, expected)
+        assert " step 2 on other~" in out
+
+
+def test_a_checkpoint_of_the_format_before_goes_on(framework, tmp_path):
+    def weights(*flags):
+        log_dir = tmp_path / str(len(flags))
+        code, _, err = framework.run("--train", *flags, "--log_dir", log_dir)
+        assert (code, err) == (0, "")
+        return Run.at(run_folder(log_dir, framework.name, 3)).checkpoint
+
+    continued = weights("--train_num", 5, "--load", LENET_1)
+    config = tmp_path / "tiny.toml"
+    config.write_text("conv = [{ filters = 2 }]\ndense = [3]")
+    whole = weights("--train_num", 15, "--config", config, "--seed", 3, "--learning_rate", "1e-3")
+    assert continued.state.step == whole.state.step == 15
+    for a, b in zip(continued.state.arrays, whole.state.arrays, strict=True):
+        for name in a:
+            np.testing.assert_allclose(a[name], b[name], rtol=1e-3, atol=1e-5)

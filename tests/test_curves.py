@@ -1,0 +1,55 @@
+"""Event files, read back with TensorBoard's own slow reader."""
+
+import jobs
+import pytest
+
+from lenet.curves import CurveWriter, read_curves
+
+
+def steps(reader, folder):
+    """The steps that TensorBoard shows; the project's own reader must have the same."""
+    found = [step for step, _ in reader.do(jobs.read_curve, folder)["accuracy"]]
+    assert read_curves(folder)["accuracy"].steps.tolist() == found
+    return found
+
+
+def test_tensorboard_reads_what_was_written(reader, tmp_path):
+    writer = CurveWriter(tmp_path / "train", 1)
+    writer.write(1, [2.5, 1.25], [0.125, 0.5])
+    writer.write(3, [0.75], [1.0])
+    curves = {
+        "cross_entropy": [(1, 2.5), (2, 1.25), (3, 0.75)],
+        "accuracy": [(1, 0.125), (2, 0.5), (3, 1.0)],
+    }
+    assert reader.do(jobs.read_curve, tmp_path / "train") == curves
+    read = read_curves(tmp_path / "train")
+    assert {tag: [*zip(*map(list, curve), strict=True)] for tag, curve in read.items()} == curves
+
+
+@pytest.mark.parametrize("torn_bytes", [0, 1, 15, 40])
+def test_going_on_after_a_step_shows_no_step_twice_and_changes_no_file(reader, tmp_path, torn_bytes):
+    CurveWriter(tmp_path / "train", 1).write(1, [0.5] * 10, [0.5] * 10)
+    (file,) = (tmp_path / "train").iterdir()
+    content = file.read_bytes()[: file.stat().st_size - torn_bytes]
+    file.write_bytes(content)
+    CurveWriter(tmp_path / "train", 7).write(7, [0.25] * 4, [0.25] * 4)
+    assert steps(reader, tmp_path / "train") == list(range(1, 11))
+    assert reader.do(jobs.read_curve, tmp_path / "train")["accuracy"][5:7] == [(6, 0.5), (7, 0.25)]
+    assert file.read_bytes() == content
+
+
+def test_a_start_from_scratch_hides_all_that_was_before(reader, tmp_path):
+    CurveWriter(tmp_path / "train", 1).write(1, [0.5] * 10, [0.5] * 10)
+    CurveWriter(tmp_path / "train", 1).write(1, [0.25] * 3, [0.25] * 3)
+    assert reader.do(jobs.read_curve, tmp_path / "train")["accuracy"] == [(1, 0.25), (2, 0.25), (3, 0.25)]
+    assert steps(reader, tmp_path / "train") == [1, 2, 3]
+
+
+@pytest.mark.parametrize("torn_bytes", [1, 15, 40])
+def test_a_torn_record_loses_nothing_before_it(reader, tmp_path, torn_bytes, capsys):
+    CurveWriter(tmp_path / "train", 1).write(1, [0.5] * 10, [0.5] * 10)
+    (file,) = (tmp_path / "train").iterdir()
+    file.write_bytes(file.read_bytes()[:-torn_bytes])
+    CurveWriter(tmp_path / "train", 10).write(10, [0.25], [0.25])
+    assert steps(reader, tmp_path / "train") == list(range(1, 11))
+    assert capsys.readouterr().err == ""

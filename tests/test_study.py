@@ -1,0 +1,83 @@
+"""--report: no run is trained twice, none is moved, and a report that is stopped goes on."""
+
+import fcntl
+import json
+import signal
+import time
+
+import jobs
+from conftest import run_folder
+
+from lenet.curves import read_curves
+from lenet.run import Run
+
+STEPS = 400  # of a run that takes longer than the start of the next report
+
+
+def test_a_killed_report_goes_on_and_trains_nothing_twice(report, reader, tmp_path):
+    flags = ("--config", "lenet5", "--framework", "pytorch", "--seeds", 3, "--jobs", 1, "--train_num", STEPS)
+    killed = report(*flags)
+    while not [*tmp_path.glob("*/pytorch/seed-1/train")]:  # the first has ended, the second has all its steps to go
+        assert killed.poll() is None
+        time.sleep(0.02)
+    runs = run_folder(tmp_path, "pytorch").parent
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    first = (runs / "seed-0/result.json").stat().st_mtime_ns
+
+    out, err = report(*flags).communicate()
+    assert err == f"lenet: notice: waiting for an earlier report in {tmp_path}\n"
+    assert out == f"{tmp_path / 'report/report.html'}\n"
+    # The runs of the killed report went on by themselves and were waited for: none was started again.
+    assert sorted(path.name for path in runs.glob("seed-?")) == ["seed-0", "seed-1", "seed-2"]
+    assert not [*runs.glob("seed-*.1")]
+    assert (runs / "seed-0/result.json").stat().st_mtime_ns == first
+    for seed in range(3):
+        assert [step for step, _ in reader.do(jobs.read_curve, runs / f"seed-{seed}/train")["accuracy"]] == list(
+            range(1, STEPS + 1)
+        )
+
+    before = {path: path.stat().st_mtime_ns for path in runs.rglob("*") if path.suffix != ".lock"}
+    assert report(*flags).wait() == 0
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_only_what_a_run_lacks_is_made(report, data_flags, tmp_path, workers):
+    flags = ("--config", "lenet5", "--framework", "pytorch", "--seeds", 1)
+
+    def result():
+        return json.loads((run_folder(tmp_path, "pytorch") / "result.json").read_text())
+
+    def reported(*more):
+        _, err = report(*flags, *more).communicate()
+        assert err.replace(moved, "") == ""
+        return result()
+
+    moved = f"lenet: notice: the report that was in {tmp_path / 'report'} is in {tmp_path / 'report.1'} now\n"
+    workers["pytorch"].run("--config", "lenet5", "--train", "--train_num", 12, *data_flags)
+    accuracy = result()["test_accuracy"]
+    for name in ("result.json", "predictions.npy"):  # as after a kill in the test
+        (run_folder(tmp_path, "pytorch") / name).unlink()
+        found = reported()
+        assert (found["step"], found["test_accuracy"]) == (12, accuracy)
+    assert reported("--train_num", 20)["step"] == 20
+    assert {path.name for path in run_folder(tmp_path, "pytorch").parent.iterdir()} == {"seed-0", "seed-0.lock"}
+    assert (tmp_path / "report.1/report.html").exists()  # the report of 12 steps
+    report(*flags, "--train_num", 20, "--learning_rate", "0.01").communicate()  # another setting is another run
+    runs = [path.parent for path in tmp_path.glob("*/pytorch/seed-0/result.json")]
+    rates = {Run.at(run).checkpoint.settings.training.learning_rate for run in runs}
+    assert (len(runs), rates) == (2, {1e-4, 0.01})
+
+
+def test_sigterm_ends_a_report_and_what_it_runs(report, tmp_path):
+    process = report("--config", "lenet5", "--framework", "pytorch", "--seeds", 2, "--jobs", 1, "--train_num", 100_000)
+    while not any(read_curves(path) for path in tmp_path.glob("*/pytorch/seed-0/train")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate()
+    assert (process.returncode, out, err) == (143, "", "main.py: stopped by SIGTERM\n")
+    with (tmp_path / "report.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nobody holds it
+    assert Run.at(run_folder(tmp_path, "pytorch")).checkpoint.state.step > 0
+    assert not [*tmp_path.glob("*/pytorch/seed-1")]

@@ -1,0 +1,84 @@
+"""A real TensorBoard, open before the runs go on, with both of its readers: what it shows is what is so."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+import pytest
+from conftest import PROJECT
+
+SECONDS = 60  # until TensorBoard must show it
+
+
+@pytest.fixture(params=["true", "false"], ids=["fast reader", "slow reader"])
+def shown(request, tmp_path):
+    """Start TensorBoard on the log folder; returns a function: a run -> the steps and values that TensorBoard has."""
+    command = [Path(sys.executable).with_name("tensorboard"), "--logdir", tmp_path, "--port", "0"]
+    command += ["--reload_interval", "1", "--load_fast", request.param]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            address = next(found[0] for line in process.stderr if (found := re.search(r"http://localhost:\d+", line)))
+
+            def ask(run):
+                query = urllib.parse.urlencode({"run": str(run.relative_to(tmp_path)), "tag": "cross_entropy"})
+                url = f"{address}/data/plugin/scalars/scalars?{query}"
+                try:
+                    with urllib.request.urlopen(url) as answer:
+                        return [(step, value) for _, step, value in json.load(answer)]
+                except urllib.error.HTTPError:  # it does not know the run yet
+                    return []
+
+            yield ask
+        finally:
+            process.terminate()
+
+
+@pytest.fixture
+def train(small_data, tmp_path):
+    """Run main.py, or the same with a kill in a save, in a process of its own; returns the run's folder."""
+
+    def run(*flags, kill=False):
+        script = ["tests/sabotage.py", "fsync", "KILL", "2"] if kill else ["main.py"]
+        common = ["--config", "lenet5", "--framework", "pytorch", "--train", "--save_every", "20", "--batch_size", "20"]
+        command = [sys.executable, *script, *common, "--data_dir", small_data, "--log_dir", tmp_path, *flags]
+        done = subprocess.run(list(map(str, command)), cwd=PROJECT, capture_output=True, text=True)
+        assert done.returncode == (-9 if kill else 0), done.stderr
+        return max(tmp_path.glob("*/pytorch/seed-0"), key=lambda folder: (folder / "train").stat().st_mtime_ns)
+
+    return run
+
+
+def wait_until(shown, run, steps):
+    """Wait until TensorBoard shows these steps of a run; returns their values."""
+    deadline = time.monotonic() + SECONDS
+    while [step for step, _ in shown(run)] != steps and time.monotonic() < deadline:
+        time.sleep(0.2)
+    points = shown(run)
+    assert [step for step, _ in points] == steps
+    return [value for _, value in points]
+
+
+def test_a_run_from_scratch_shows_its_curve_and_the_old_one_beside_it(shown, train):
+    folder = train("--train_num", 60)
+    old = wait_until(shown, folder / "train", [*range(1, 61)])
+    train("--train_num", 40)
+    assert wait_until(shown, folder / "train", [*range(1, 41)]) == old[:40]
+    assert wait_until(shown, folder.with_name("seed-0.1") / "train", [*range(1, 61)]) == old
+    assert [step for step, _ in shown(folder / "test")] == [10, 20, 30, 40]
+
+
+def test_a_run_that_was_killed_shows_each_step_once_after_it_goes_on(shown, train):
+    folder = train("--train_num", 100, kill=True)  # in its second save, of step 40
+    lost = wait_until(shown, folder / "train", [*range(1, 41)])
+    other = train("--train_num", 10, "--load", folder, "--learning_rate", 0.01)
+    assert other != folder
+    values = wait_until(shown, other / "train", [*range(1, 31)])
+    assert values[:21] == lost[:21]
+    assert all(one != another for one, another in zip(values[21:], lost[21:], strict=False))
+    train("--train_num", 10, "--load")
+    assert wait_until(shown, folder / "train", [*range(1, 31)]) == lost[:30]
