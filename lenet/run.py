@@ -5,6 +5,7 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import IO, Any, Self
 
 import numpy as np
@@ -111,8 +112,8 @@ class Run:
                 raise UserError(f"another process has just trained in {self.folder}; start this one again")
             if source and not here and self.path.exists():
                 raise UserError(
-                    f"there is a run in {self.folder} already; go on with that one by --load {self.folder}, or choose "
-                    "another --log_dir for this one"
+                    f"there is a run in {self.folder} already; go on with it by --load {quote(str(self.folder))}, "
+                    "or choose another --log_dir for this one"
                 )
             if not here and (self.path.exists() or (source and self.folder.exists())):
                 names = (self.folder.with_name(f"{self.folder.name}.{i}") for i in itertools.count(1))

@@ -1,5 +1,6 @@
 """--load: from where a run goes on, with which settings, and to the same bytes."""
 
+import shlex
 import shutil
 
 import jobs
@@ -97,7 +98,7 @@ def test_a_run_from_elsewhere_does_not_go_on_in_the_place_of_another(train, fram
     code, out, err = framework.run("--train", "--train_num", 3, "--load", elsewhere, *where)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert f"there is a run in {here} already" in err
-    assert f"--load {here}" in err
+    assert f"--load {shlex.quote(str(here))}" in err
     assert "another --log_dir" in err
     assert files(tmp_path) == before
 

@@ -1,6 +1,7 @@
 """Signals, and two processes on one run: nothing is lost. make torture: at length."""
 
 import json
+import shlex
 import signal
 import time
 
@@ -23,7 +24,7 @@ def test_a_signal_saves_and_says_how_to_go_on(framework, flags, repeats, tmp_pat
         assert (process.returncode, out, err.count("\n")) == (128 + number, "", 1)
         step, run = step_of(log_dir), run_folder(log_dir, framework.name)
         assert f"stopped by {number.name}, saved after step {step};" in err
-        assert err.endswith(f"--load {run} --train_num {100_000 - step}\n")
+        assert err.endswith(f"--load {shlex.quote(str(run))} --train_num {100_000 - step}\n")
         code, _, err = framework.do(jobs.command_line, flags(log_dir, "--train", "--load", run, "--train_num", 2))
         assert (code, err) == (0, "")
         assert step_of(log_dir) == step + 2
@@ -37,7 +38,7 @@ def test_a_signal_after_a_chunk_is_heard_before_the_next(framework, flags, tmp_p
     run = run_folder(tmp_path, framework.name)
     assert step_of(tmp_path) == 1  # the first chunk is one step: how long they take is not known yet
     assert f"stopped by {number.name}, saved after step 1; " in err
-    assert err.endswith(f"--load {run} --train_num 99\n")
+    assert err.endswith(f"--load {shlex.quote(str(run))} --train_num 99\n")
 
 
 def test_a_signal_in_the_final_test_does_not_cost_the_result(framework, flags, tmp_path):
