@@ -1,21 +1,21 @@
-"""--report: runs that do not fit, other selections, notices, and the 2017 column."""
+"""--report: runs that do not fit, other selections, notices, and the settings of each process."""
 
 import dataclasses
 import os
+import re
+import shutil
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 from conftest import PROJECT, files, run_folder
 
+from lenet import dataset
 from lenet.checkpoint import Checkpoint, Stage
 from lenet.config import load
-from lenet.dataset import MNIST
 from lenet.run import Run
 from lenet.settings import Settings
-from lenet.study.entry import Entry
-from lenet.study.plan import Member
+from lenet.study import report as study
 from lenet.training import Training
 
 
@@ -31,19 +31,28 @@ def all_but_the_lock(folder):
     return {path: content for path, content in files(folder).items() if path.name != "report.lock"}
 
 
-def test_a_run_that_does_not_fit_is_named_before_anything_is_trained(report, trained, tmp_path):
-    flags = ("--config", "lenet5", "--framework", "pytorch", "--seeds", 2)
+@pytest.fixture
+def refused(report, tmp_path):
+    """Start a report of lenet5 that must be refused for this reason, with nothing trained and nothing moved."""
 
-    def refused(reason, *more):
-        before = all_but_the_lock(tmp_path)
-        process = report(*flags, *more)
+    def check(reason, *more):
+        (tmp_path / "report.lock").unlink(missing_ok=True)
+        before = files(tmp_path)
+        process = report("--config", "lenet5", "--framework", "pytorch", "--seeds", 2, *more)
         out, err = process.communicate()
         assert (process.returncode, out, err.count("\n")) == (2, "", 1)
         assert reason in err
         assert "a report moves no run aside: choose another --log_dir, or move it away yourself" in err
-        assert all_but_the_lock(tmp_path) == before
+        after = files(tmp_path)
+        assert {path: after[path] for path in before} == before
+        assert {path.name for path in after.keys() - before.keys()} <= {"report.lock"}
 
-    refused(f"{trained} has 12 steps, more than 5", "--train_num", 5)
+    return check
+
+
+def test_a_run_that_does_not_fit_is_named_before_anything_is_trained(refused, report, trained, tmp_path):
+    (tmp_path / "report").mkdir()  # of another selection
+    refused(f"{trained} has 12 steps already: ask for as many, not for 5; ", "--train_num", 5)
     saved, content = Run.at(trained), (trained / "checkpoint.safetensors").read_bytes()
     checkpoint = saved.checkpoint
     settings = checkpoint.settings
@@ -59,12 +68,19 @@ def test_a_run_that_does_not_fit_is_named_before_anything_is_trained(report, tra
     histories = [Stage(0, "keras", settings)], [Stage(0, "pytorch", settings), Stage(6, "keras", settings)]
     for history in (*histories, [Stage(3, "pytorch", settings)]):
         Checkpoint(checkpoint.state, settings, tuple(history)).save(saved.path)
-        refused(f"{trained} has another history")
+        refused(f"{trained} has another history: other settings or frameworks trained a part of it")
     saved.path.write_bytes(content[:-1])
     refused("checkpoint.safetensors: not a checkpoint, or not a whole one")
+    second = shutil.copytree(trained, trained.with_name("seed-1"))
+    refused(" (and 1 more like it); ")
     saved.path.write_bytes(content)
-    process = report(*flags)
-    assert process.communicate()[1] == ""
+    refused(f"{second / 'checkpoint.safetensors'}: not a checkpoint, or not a whole one")
+    (second / "checkpoint.safetensors").write_bytes(content)
+    refused(f"{second} is another run: seed is 0 in it, 1 here; ")
+    shutil.rmtree(second)
+    process = report("--config", "lenet5", "--framework", "pytorch", "--seeds", 2)
+    _, err = process.communicate()
+    assert err == f"lenet: notice: the report that was in {tmp_path / 'report'} is in {tmp_path / 'report.1'} now\n"
     assert process.returncode == 0
 
 
@@ -80,45 +96,57 @@ def test_a_report_of_another_selection_moves_the_one_before_aside(report, traine
     assert trained.exists()
 
 
+@pytest.mark.framework
 def test_notices_of_runs_reach_the_user_and_the_report_loads_no_framework(tmp_path, small_data):
-    config = tmp_path / "my | <b>.toml"
-    config.write_text('description = "A | <b>."\nconv = [{ filters = 3 }]\ndense = [5]\nbatch_size = 20')
-    code = "import sys, lenet; lenet.report(sys.argv[1], steps=3, framework='pytorch', seeds=1, log_dir=sys.argv[2], "
-    code += "data_dir=sys.argv[3], precision='bfloat16'); print(*sys.modules)"
-    code = "import lenet.machine; lenet.machine.CPU_INFO = lenet.machine.Path('nowhere'); " + code
-    flags = [config, tmp_path / "logs", small_data]
-    child = {"PYTHONPATH": str(tmp_path)}
-    # The processes of the runs import this: their processor has no bfloat16.
-    (tmp_path / "sitecustomize.py").write_text(
+    """The config is given by path, with a changed key."""
+    config, log_dir = tmp_path / "my net.toml", tmp_path / "logs"
+    config.write_text("conv = [{ filters = 3 }]\ndense = [5]\nbatch_size = 20")
+    # The processes of the runs import this first: their processor has no bfloat16.
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/sitecustomize.py").write_text(
         f"import sys; sys.path.insert(0, {str(PROJECT)!r})\n"
         "import lenet.machine; lenet.machine.lacks_bfloat16 = lambda: True\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, flags)],
-        cwd=PROJECT,
-        env={**os.environ, **child},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    name = run_folder(tmp_path / "logs", "pytorch").parents[1].name
+    (tmp_path / "torch.py").write_text("raise SystemExit('a module of the current folder')")
+    code = "import sys, lenet; lenet.report(sys.argv[1], steps=int(sys.argv[4]), framework='pytorch', seeds=1, "
+    code += "log_dir=sys.argv[2], data_dir=sys.argv[3], precision='bfloat16', changes={'conv[0].kernel': 3}); "
+    code += "print(*sys.modules)"
+
+    def report(steps):
+        words = [sys.executable, "-P", "-c", code, *map(str, (config, log_dir, small_data, steps))]
+        environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+        done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert not {"torch", "tensorflow", "keras", "jax"} & set(done.stdout.split())
+        return done.stderr
+
+    err = report(3)
+    run = Run.at(run_folder(log_dir, "pytorch"))
+    name = run.folder.parents[1].name
+    assert re.fullmatch(r"my_net~\w{6},conv\[0\].kernel=3,data=small_data0~\w{6},precision=bfloat16", name)
     notice = "this processor has no bfloat16 instructions, so bfloat16 will be slower than float32"
-    assert done.stderr == f"lenet: notice: {name} pytorch seed 0: {notice}\n"
-    assert not {"torch", "tensorflow", "keras", "jax"} & set(done.stdout.split())
-    text = (tmp_path / "logs/report/report.md").read_text()
-    (row,) = (line for line in text.splitlines() if line.startswith(f"| {name} |"))
-    assert row.count("|") == 6 + 1 - 1
-    assert "| A &#124; &lt;b&gt;. |" in row
+    assert err == f"lenet: notice: {name} pytorch seed 0: {notice}\n"
+    assert run.checkpoint.settings.variant == name
+    assert run.checkpoint.settings.architecture.conv[0].kernel == 3
+    trained = run.path.stat().st_mtime_ns
+    assert report(3) == ""
+    assert run.path.stat().st_mtime_ns == trained
 
 
-def test_the_2017_column_is_beside_comparable_runs_alone(tmp_path):
-    own = load("lenet")
-    settings = Settings(own.architecture, own.training, MNIST, "float32", 0, own)
-    other = dataclasses.replace(settings, training=Training(batch_size=50))
-    results = []
-    for each, steps in ((settings, 1000), (settings, 999), (other, 1000)):
-        run = Run.of(tmp_path / str(steps), each, "pytorch")
-        run.folder.mkdir(parents=True)
-        run.write(np.zeros((1, 10)), {"step": steps, "framework": "pytorch"})
-        results.append(Entry([Member(each, "pytorch", run)]).reported)
-    assert results == [0.9736, None, None]
+@pytest.mark.framework
+def test_a_run_needs_no_file_of_its_config(small_data, tmp_path, capsys):
+    config = tmp_path / "mine.toml"
+    config.write_text("conv = [{ filters = 3 }]\ndense = [5]\nbatch_size = 20")
+    data, own = dataset.load(small_data), load(config)
+    settings = Settings(own.architecture, own.training, data.fingerprint, "float32", 0, own)
+    config.unlink()
+    flags = {"data_dir": str(small_data), "device": "cpu", "threads": 1, "save_every": 500}
+    done = study.make([settings], ["pytorch"], 3, tmp_path, data, 1, flags, ["make"])
+    run = Run.of(tmp_path, settings, "pytorch")
+    assert (done.page, done.errors) == (tmp_path / "report/report.html", {})
+    assert (run.checkpoint.settings, run.checkpoint.state.step) == (settings, 3)
+    greedy = dataclasses.replace(settings, training=Training(batch_size=500))
+    done = study.make([greedy], ["pytorch"], 3, tmp_path, data, 1, flags, [])
+    error = "batch size 500: there are 200 training images"
+    assert done == study.Report(None, {Run.of(tmp_path, greedy, "pytorch"): error})
+    assert capsys.readouterr().err.endswith(f"\nlenet: notice: {greedy.variant} pytorch seed 0 failed: {error}\n")

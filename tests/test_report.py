@@ -18,7 +18,7 @@ def test_a_run_that_fails_is_named_and_the_others_go_on(report, tmp_path):
     process = report(*flags, "--precision", "float64", KERAS_BACKEND="torch")
     out, err = process.communicate()
     assert process.returncode == 1
-    assert re.match(r"lenet: notice: lenet5,\S* keras seed 0 failed: lenet: Keras on torch rounds float64 to", err)
+    assert re.match(r"lenet: notice: lenet5,\S* keras seed 0 failed: Keras on torch rounds float64 to", err)
     assert err.count("\n") == 1
     assert out == f"{tmp_path / 'report/report.html'}\n"
     assert not [*tmp_path.glob("*/keras")]
@@ -56,18 +56,24 @@ def test_the_report_says_what_the_runs_came_to(report, tmp_path):
         (runs,) = tmp_path.glob(f"{config},*/pytorch")
         results = [json.loads((runs / f"seed-{i}/result.json").read_text()) for i in range(2)]
         accuracies = [100 * result["test_accuracy"] for result in results]
-        (row,) = (line for line in text.splitlines() if line.startswith(f"| {config},"))
+        (row,) = (line for line in text.splitlines() if line.startswith(f"| [{config},"))
         assert f"{statistics.mean(accuracies):.2f} ± {statistics.stdev(accuracies):.2f} %" in row
         assert f"{statistics.mean(result['images_per_second'] for result in results):,.0f} images/s" in row
         assert f"| {parameters[config]} |" in row
     assert "| The dense layer 128 in place of 1024. |" in text
     assert "2017" not in text.partition("## ")[0]  # other data, steps and batches than the 2017 report's
-    assert "confusion matrix (rows: true digit," in text.replace("\n", " ")
+    assert text.startswith("# LeNet on small_data0~")
+    words = " ".join(text.split())
+    assert "the confusion matrix (rows: true digit, columns: predicted digit)" in words
+    assert "most confident mistakes (true digit, predicted digit, probability)" in words
+    assert "computed by pytorch on cpu in float32; threads a run: " in words
     # The page needs no other file, and says the same.
-    assert set(re.findall(r'(?:src|srcset|href)="(.{5})', page)) == {"data:"}
+    assert set(re.findall(r'(?:src|srcset)="(.{5})', page)) == {"data:"}
+    assert re.findall(r'href="#([^"]+)"', page) == re.findall(r'<div id="([^"]+)"', page) == ["config-1", "config-2"]
+    assert "<title>LeNet on small_data0~" in page
     cells = {cell.strip() for cell in re.findall(r"<td>(.*?)</td>", page)}
     assert cells >= {
-        cell.strip() for line in text.splitlines() if line.startswith("| lenet5") for cell in line.split("|")[1:-1]
+        cell.strip() for line in text.splitlines() if line.startswith("| [lenet5") for cell in line.split("|")[2:-1]
     }
     names = set(re.findall(r'(?:src|srcset)="([^"]+)"', text))
     assert names == {path.name for path in (tmp_path / "report").glob("*.png")}

@@ -11,19 +11,21 @@ from lenet.config import read
 from lenet.errors import UserError, exit_code
 from lenet.run import Run
 from lenet.settings import Settings
+from lenet.study.plan import Member
 
 
 def main(
     settings: dict[str, Any], framework: str, steps: int, log_dir: str, data_dir: str | None, **machine: Any
 ) -> int:
-    """Train the run further, from its checkpoint if it has one."""
+    """Bring the run to `steps`, from its checkpoint if it has one, and test it."""
     wanted, data = read(Settings, settings), dataset.load(data_dir)
     if data.fingerprint != wanted.data:
         raise UserError("the data has changed since the report began; start it again")
     run = Run.of(Path(log_dir), wanted, framework)
-    source = run if run.path.exists() else None
-    start = source.checkpoint if source else Checkpoint.initial(wanted)
-    api.advance(run, source, start, framework, data, steps, **machine)
+    if not Member(wanted, framework, run).is_complete(steps):  # it may have gone on since the report began
+        source = run if run.path.exists() else None
+        start = source.checkpoint if source else Checkpoint.initial(wanted)
+        api.advance(run, source, start, framework, data, steps - start.state.step, **machine)
     return 0
 
 

@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any, Self
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from lenet.architecture import Architecture
 from lenet.curves import Curve
 from lenet.dataset import MNIST
+from lenet.errors import UserError
 from lenet.settings import Settings
 from lenet.study.plan import Member
 
@@ -84,11 +85,28 @@ class Entry:
             accuracies.setdefault(result["framework"], []).append(100 * result["test_accuracy"])
         return accuracies
 
-    @property
+    @cached_property
     def curves(self) -> dict[str, dict[str, dict[str, Curve]]]:
         """Framework -> train and test -> tag -> curve, of the seed that is shown."""
         shown = [member for member in self.members if member.settings.seed == self.settings.seed]
-        return {member.framework: member.run.curves for member in shown}
+        curves = {member.framework: member.run.curves for member in shown}
+        for member in shown:
+            if not all(curves[member.framework].values()):
+                raise UserError(f"{member.run.folder} has no curves any more; move it away to train it again", 1)
+        return curves
+
+    @property
+    def widest_gap(self) -> float:
+        """How far apart the frameworks' training cross-entropies are, at the step where they differ most."""
+        curves = [parts["train"]["cross_entropy"] for parts in self.curves.values()]
+        common = reduce(np.intersect1d, [curve.steps for curve in curves])
+        values = [curve.values[np.isin(curve.steps, common)] for curve in curves]
+        return float(np.ptp(values, axis=0).max())
+
+    @cached_property
+    def probabilities(self) -> np.ndarray:
+        """The probabilities of the test images [n, 10] by the run that is shown."""
+        return self.members[0].run.predictions
 
     @property
     def kernels(self) -> np.ndarray:

@@ -42,8 +42,8 @@ def render(size: tuple[float, float], draw: Callable[..., None], *arguments: Any
 def curves(figure: Figure, by_framework: dict[str, dict[str, dict[str, Curve]]], tag: str) -> None:
     """Draw framework -> train and test -> tag -> curve: train solid, test dashed; raw values faint, smoothed strong.
 
-    The curves of the frameworks coincide, so later ones are drawn thinner. A dot is the last test point: of all the
-    test images, and not smoothed.
+    The curves of the frameworks coincide, so later ones are drawn thinner. The test curve ends with a dot, the result
+    of all test images, which is not smoothed.
     """
     axes = figure.subplots()
     for i, (framework, parts) in enumerate(by_framework.items()):
@@ -51,14 +51,17 @@ def curves(figure: Figure, by_framework: dict[str, dict[str, dict[str, Curve]]],
         for part, line in (("train", "-"), ("test", (0, (3, 1.5)))):
             steps, values = parts[part][tag]
             axes.plot(steps, values, color=f"C{i}", alpha=0.15, linewidth=0.7, zorder=2)
-            smoothed = _smooth(steps[:-1], values[:-1]) if part == "test" else _smooth(steps, values)
-            axes.plot(steps[: len(smoothed)], smoothed, color=f"C{i}", linestyle=line, linewidth=width, zorder=3)
+            smoothed = _smooth(steps, values)
+            if part == "test":
+                smoothed[-1] = values[-1]
+            axes.plot(steps, smoothed, color=f"C{i}", linestyle=line, linewidth=width, zorder=3)
             axes.plot([], [], color=f"C{i}", linestyle=line, label=f"{framework}, {part}")
         axes.plot(steps[-1], values[-1], "o", color=f"C{i}", markersize=2 + 2 * width, zorder=4, clip_on=False)
     # The first few cross-entropies, often above 5, would leave no height for the others.
     trained = np.concatenate([parts["train"][tag].values for parts in by_framework.values()])
-    highest = 1.02 if tag == "accuracy" else float(np.quantile(trained, 0.97))
-    axes.set(xlabel="step", ylabel=tag.replace("_", "-"), ylim=(0, highest))
+    tested = [parts["test"][tag].values[-1] for parts in by_framework.values()]
+    highest = 1.0 if tag == "accuracy" else max(float(np.quantile(trained, 0.97)), *tested)
+    axes.set(xlabel="step", ylabel=tag.replace("_", "-"), ylim=(0, 1.02 * highest))
     axes.grid()
     axes.legend(ncols=2, fontsize=8)
 
@@ -95,7 +98,7 @@ def overview(figure: Figure, accuracies: dict[str, dict[str, list[float]]], repo
     ink = matplotlib.rcParams["text.color"]
     if rows:
         axes.plot([*reported.values()], rows, "x", color=ink, markersize=8, label="the 2017 report")
-    axes.set(xlabel="test accuracy, % (mean and standard deviation over the seeds)", yticks=range(len(accuracies)))
+    axes.set(xlabel="test accuracy, %\n(mean and standard deviation over the seeds)", yticks=range(len(accuracies)))
     axes.set_yticklabels(accuracies)
     axes.set_ylim(len(accuracies) - 0.4, -0.6)  # the first on top
     axes.grid()
@@ -132,6 +135,7 @@ def architecture(figure: Figure, config: Architecture) -> None:
 
 def kernels(figure: Figure, kernel: np.ndarray) -> None:
     """Draw the first layer's kernels [height, width, 1, filters]: blue below zero, red above."""
+    figure.suptitle(f"conv1/kernel, from {kernel.min():.2f} to {kernel.max():.2f}", fontsize=9)
     filters = kernel.shape[-1]
     columns = min(8, filters)
     grid = figure.subplots(math.ceil(filters / columns), columns, squeeze=False)
@@ -151,7 +155,8 @@ def confusion(figure: Figure, labels: np.ndarray, predicted: np.ndarray) -> None
     axes.imshow(wrong, cmap="Oranges", vmin=0, vmax=max(1, wrong.max()))
     for (row, column), count in np.ndenumerate(counts):
         if count:
-            axes.text(column, row, count, ha="center", va="center", fontsize=8, color="black")
+            color = "white" if wrong[row, column] > 0.6 * wrong.max() else "black"
+            axes.text(column, row, count, ha="center", va="center", fontsize=8, color=color)
     axes.set(xlabel="predicted digit", ylabel="true digit", xticks=range(CLASSES), yticks=range(CLASSES))
 
 

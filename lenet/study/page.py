@@ -20,6 +20,7 @@ table { border-collapse: collapse; font-size: 14px; font-variant-numeric: tabula
 th, td { padding: .4rem .7rem; border: 1px solid var(--line); text-align: left; vertical-align: top; }
 th { background: var(--shade); }
 td:first-child { font-weight: 600; }
+td a { color: inherit; }
 td:nth-child(2) { min-width: 12rem; }
 td:nth-child(n + 3) { white-space: nowrap; }
 pre, code { background: var(--shade); white-space: pre-wrap; }
@@ -27,7 +28,7 @@ pre, code { background: var(--shade); white-space: pre-wrap; }
 
 
 def page(text: str, folder: Path) -> str:
-    """Return the page of a Markdown text, with the PNG files that it names, from `folder`, inside."""
+    """Return the page of a Markdown text, whose first line is the title, with its PNG files, from `folder`, inside."""
 
     def inline(match: re.Match[str]) -> str:
         return f'{match[1]}="data:image/png;base64,{base64.b64encode((folder / match[2]).read_bytes()).decode()}"'
@@ -35,8 +36,9 @@ def page(text: str, folder: Path) -> str:
     body = markdown.markdown(text, extensions=["tables"])
     body = re.sub(r'(src|srcset)="([^"]+\.png)"', inline, body)
     body = body.replace("<table>", '<div class="scroll"><table>').replace("</table>", "</table></div>")
+    title = text.partition("\n")[0].removeprefix("# ")
     return (
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>LeNet on MNIST</title>\n<style>{STYLE}</style>\n{body}\n</html>\n"
+        f"<title>{title}</title>\n<style>{STYLE}</style>\n{body}\n</html>\n"
     )

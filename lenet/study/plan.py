@@ -34,36 +34,36 @@ class Member:
     def __str__(self) -> str:
         return f"{self.settings.variant} {self.framework} seed {self.settings.seed}"
 
-    def missing_steps(self, steps: int) -> int | None:
-        """Return the steps that it lacks, 0 for its test alone, None for nothing.
+    def is_complete(self, steps: int) -> bool:
+        """Return whether nothing is missing: the run has its steps, and the test after the last of them.
 
-        UserError if what is in its folder is not the beginning of this run.
+        UserError if its folder has another run than the beginning of this one.
         """
         if not self.run.path.exists():
-            return steps
-        found = self.run.checkpoint
-        if reason := found.settings.difference(self.settings):
-            raise UserError(f"{self.run.folder} is another run: {reason}")
-        if list(found.history) != [Stage(0, self.framework, self.settings)]:
-            raise UserError(f"{self.run.folder} has another history: other settings or frameworks trained a part of it")
+            return False
+        found, folder = self.run.checkpoint, self.run.folder
+        if found.settings != self.settings:
+            raise UserError(f"{folder} is another run: {found.settings.difference(self.settings)}")
+        if found.state.step and found.history != (Stage(0, self.framework, self.settings),):
+            raise UserError(f"{folder} has another history: other settings or frameworks trained a part of it")
         if found.state.step > steps:
-            raise UserError(f"{self.run.folder} has {found.state.step} steps, more than {steps}")
-        return None if found.state.step == steps and self._is_tested(steps) else steps - found.state.step
+            raise UserError(f"{folder} has {found.state.step} steps already: ask for as many, not for {steps}")
+        return found.state.step == steps and self._is_tested(steps)
 
     def _is_tested(self, steps: int) -> bool:
         try:
-            return bool(self.run.result.get("step") == steps and len(self.run.predictions))
-        except UserError:
+            return bool(self.run.result["step"] == steps and len(self.run.predictions))
+        except (UserError, LookupError, TypeError):
             return False
 
 
-def missing(members: Sequence[Member], steps: int) -> dict[Member, int]:
-    """Return the members that lack something, and how many steps; UserError if a folder has another run."""
-    lacking, reasons = {}, []
+def incomplete(members: Sequence[Member], steps: int) -> list[Member]:
+    """Return the members that lack something; UserError, with the first reason, if a folder has another run."""
+    lacking, reasons = [], []
     for member in members:
         try:
-            if (number := member.missing_steps(steps)) is not None:
-                lacking[member] = number
+            if not member.is_complete(steps):
+                lacking.append(member)
         except UserError as error:
             reasons.append(str(error))
     if reasons:
@@ -74,23 +74,27 @@ def missing(members: Sequence[Member], steps: int) -> dict[Member, int]:
     return lacking
 
 
-def train(lacking: dict[Member, int], total: int, jobs: int, flags: dict[str, Any], lock: IO[str]) -> dict[Member, str]:
-    """Train what the runs lack, `jobs` at once; returns the error of each that failed: a line, or a traceback.
+def train(
+    lacking: Sequence[Member], steps: int, total: int, jobs: int, flags: dict[str, Any], lock: IO[str]
+) -> dict[Member, str]:
+    """Bring the runs to `steps`, `jobs` at once; returns the error of each that failed: a line, or a traceback.
 
     The processes hold the lock, too: if this one is killed, the next report waits for the runs that it began.
     """
     children: set[subprocess.Popen[str]] = set()
     interrupted = threading.Event()
+    path = os.pathsep.join(filter(None, [PROJECT, os.environ.get("PYTHONPATH")]))
 
-    def run_to_end(member: Member, steps: int) -> str:
+    def run_to_end(member: Member) -> str:
         task = {"settings": dataclasses.asdict(member.settings), "framework": member.framework, "steps": steps, **flags}
         with subprocess.Popen(
-            [sys.executable, "-m", "lenet.study.child"],
+            [sys.executable, "-P", "-m", "lenet.study.child"],  # -P: no module comes from the current folder
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join([PROJECT, os.environ.get("PYTHONPATH", "")])},
+            errors="replace",
+            env=os.environ | {"PYTHONPATH": path},
             pass_fds=[lock.fileno()],
             process_group=0,  # a terminal's Ctrl-C reaches this process alone, which forwards it once
         ) as child:
@@ -102,19 +106,20 @@ def train(lacking: dict[Member, int], total: int, jobs: int, flags: dict[str, An
         lines = messages.splitlines()
         for line in lines:
             if line.startswith(NOTICE):
-                notice(f"{member}: {line.removeprefix(NOTICE)}")
+                with tqdm.external_write_mode(sys.stderr):
+                    notice(f"{member}: {line.removeprefix(NOTICE)}")
         if child.returncode < 0:
             return f"ended by {signal.Signals(-child.returncode).name}"
         if child.returncode == 0:
             return ""
         is_bug = any(line.startswith("Traceback") for line in lines)  # keep tracebacks whole
-        return messages if is_bug else (lines or [f"exit code {child.returncode}"])[-1]
+        return messages if is_bug else (lines or [f"exit code {child.returncode}"])[-1].removeprefix("lenet: ")
 
     errors = {}
     bar = tqdm(total=total, initial=total - len(lacking), unit="run", disable=None)
     with ThreadPoolExecutor(jobs) as pool, bar:
         try:
-            futures = {pool.submit(run_to_end, member, steps): member for member, steps in lacking.items()}
+            futures = {pool.submit(run_to_end, member): member for member in lacking}
             for future in as_completed(futures):
                 if error := future.result():
                     errors[futures[future]] = error

@@ -5,16 +5,16 @@ import itertools
 import json
 import os
 import platform
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import jinja2
-import numpy as np
 from markupsafe import Markup
 
-from lenet.dataset import Dataset
+from lenet.dataset import MNIST, Dataset
 from lenet.errors import UserError, notice
 from lenet.files import lock, replacing, writing
 from lenet.interrupt import handling, stop
@@ -50,14 +50,13 @@ def make(
 
     UserError, before anything is trained, if a folder has another run.
     """
-    members = [
-        Member(each, name, Run.of(log_dir, each, name)) for each, name in itertools.product(settings, frameworks)
-    ]
+    pairs = dict.fromkeys(itertools.product(settings, frameworks))  # each once
+    members = [Member(each, name, Run.of(log_dir, each, name)) for each, name in pairs]
     folder = log_dir / "report"
     with handling(stop), _lock(log_dir) as held:
-        lacking = plan.missing(members, steps)
+        lacking = plan.incomplete(members, steps)
         _make_ready(folder, {"steps": steps, "runs": [str(member) for member in members]})
-        errors = plan.train(lacking, len(members), jobs, {**flags, "log_dir": str(log_dir)}, held)
+        errors = plan.train(lacking, steps, len(members), jobs, {**flags, "log_dir": str(log_dir)}, held)
         done = [member for member in members if member not in errors]
         if done:
             with writing(folder):
@@ -85,13 +84,21 @@ def _make_ready(folder: Path, selection: dict[str, Any]) -> None:
     """Make the report's folder; move the report of another selection aside."""
     path = folder / "selection.json"
     with writing(folder):
-        if folder.exists() and not (path.exists() and json.loads(path.read_text(encoding="utf-8")) == selection):
+        if folder.exists() and _read_selection(path) != selection:
             names = (folder.with_name(f"{folder.name}.{i}") for i in itertools.count(1))
             aside = folder.rename(next(name for name in names if not name.exists()))
             notice(f"the report that was in {folder} is in {aside} now")
         folder.mkdir(exist_ok=True)
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(selection, indent=2), encoding="utf-8")
+
+
+def _read_selection(path: Path) -> Any:
+    """The selection of the report in a folder; None if it has none, or a damaged one."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def _write(folder: Path, members: Sequence[Member], steps: int, data: Dataset, command: str) -> None:
@@ -101,40 +108,20 @@ def _write(folder: Path, members: Sequence[Member], steps: int, data: Dataset, c
     if any(result["step"] != steps for result in results):
         raise UserError("a run was trained further while the report was written; start it again", exit_code=1)
     reported = {entry.name: 100 * entry.reported for entry in entries if entry.reported is not None}
-    for old in folder.glob("*.png"):
-        old.unlink()
-
-    def draw(name: str, size: tuple[float, float], figure: Callable[..., None], *arguments: Any) -> float:
-        for theme, png in figures.render(size, figure, *arguments).items():
-            (folder / f"{name}-{theme}.png").write_bytes(png)
-        return PIXELS_PER_INCH * size[0]
-
-    widths = {}
-    accuracies = {entry.name: entry.accuracies for entry in entries}
-    widths["overview"] = draw("overview", (6.2, 1.4 + 0.5 * len(entries)), figures.overview, accuracies, reported)
-    for entry in entries:
-        probabilities, labels = entry.members[0].run.predictions, data.test.labels
-        drawings: dict[str, tuple[tuple[float, float], Any, tuple[Any, ...]]] = {
-            "architecture": ((1.1 * entry.boxes, 2.5), figures.architecture, (entry.architecture,)),
-            "accuracy": ((5.4, 3.5), figures.curves, (entry.curves, "accuracy")),
-            "cross_entropy": ((5.4, 3.5), figures.curves, (entry.curves, "cross_entropy")),
-            "kernels": ((3.6, 2.2), figures.kernels, (entry.kernels,)),
-            "confusion": ((3.9, 3.9), figures.confusion, (labels, probabilities.argmax(axis=1))),
-            "mistakes": ((4.4, 5.2), figures.mistakes, (*data.test, probabilities)),
-        }
-        for kind, (size, figure, arguments) in drawings.items():
-            widths[f"{entry.name}-{kind}"] = draw(f"{entry.name}-{kind}", size, figure, *arguments)
     text = _template().render(
+        data="MNIST" if data.fingerprint == MNIST else data.fingerprint.name,
         entries=entries,
-        mistakes={entry.name: min(25, _mistakes(entry, data.test.labels)) for entry in entries},
+        mistakes={entry.name: min(25, (entry.probabilities.argmax(1) != data.test.labels).sum()) for entry in entries},
         frameworks=list(dict.fromkeys(member.framework for member in members)),
         steps=steps,
         seeds=len({member.settings.seed for member in members}),
         reported=reported,
-        widths=widths,
+        widths=_draw(folder, entries, data, reported),
         command=command,
         machine=f"{platform.system()} on {processor()}, {os.cpu_count()} processors",
         results=results,
+        engines=sorted({" on ".join(dict.fromkeys((result["framework"], result["engine"]))) for result in results}),
+        differing=_differing(results),
         versions=sorted({f"{name} {number}" for result in results for name, number in result["versions"].items()}),
     )
     with replacing(folder / "report.md") as temporary:
@@ -143,14 +130,51 @@ def _write(folder: Path, members: Sequence[Member], steps: int, data: Dataset, c
         temporary.write_text(page(text, folder), encoding="utf-8")
 
 
-def _mistakes(entry: Entry, labels: np.ndarray) -> int:
-    return int((entry.members[0].run.predictions.argmax(axis=1) != labels).sum())
+def _draw(folder: Path, entries: list[Entry], data: Dataset, reported: dict[str, float]) -> dict[str, float]:
+    """Draw the pictures of a report in place of those that are there; returns the width of each on the page."""
+    accuracies = {entry.name: entry.accuracies for entry in entries}
+    size = (4.8 + 0.08 * max(map(len, accuracies)), 1.5 + 0.5 * len(entries))
+    drawings: dict[str, tuple[tuple[float, float], Callable[..., None], tuple[Any, ...]]] = {
+        "overview": (size, figures.overview, (accuracies, reported))
+    }
+    for entry in entries:
+        predicted = entry.probabilities.argmax(axis=1)
+        drawings |= {
+            f"{entry.name}-architecture": ((1.1 * entry.boxes, 2.5), figures.architecture, (entry.architecture,)),
+            f"{entry.name}-accuracy": ((5.4, 3.5), figures.curves, (entry.curves, "accuracy")),
+            f"{entry.name}-cross_entropy": ((5.4, 3.5), figures.curves, (entry.curves, "cross_entropy")),
+            f"{entry.name}-kernels": ((3.6, 2.4), figures.kernels, (entry.kernels,)),
+            f"{entry.name}-confusion": ((3.9, 3.9), figures.confusion, (data.test.labels, predicted)),
+            f"{entry.name}-mistakes": ((4.4, 5.2), figures.mistakes, (*data.test, entry.probabilities)),
+        }
+    for old in folder.glob("*.png"):
+        old.unlink()
+    for name, (size, figure, arguments) in drawings.items():
+        for theme, png in figures.render(size, figure, *arguments).items():
+            (folder / f"{name}-{theme}.png").write_bytes(png)
+    return {name: PIXELS_PER_INCH * size[0] for name, (size, _, _) in drawings.items()}
+
+
+def _differing(results: Sequence[dict[str, Any]]) -> list[str]:
+    """Return which of a framework's engine, the device and the threads are not the same in all runs."""
+
+    def values(*keys: str) -> int:
+        return len({tuple(result[key] for key in keys) for result in results})
+
+    engine = ["engine"] if values("framework", "engine") > values("framework") else []
+    return engine + [key for key in ("device", "threads") if values(key) > 1]
 
 
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    # A bar would end a cell of a Markdown table.
-    environment.filters["cell"] = lambda text: Markup(html.escape(text).replace("|", "&#124;"))  # noqa: S704
+    environment.filters["plain"] = _plain
     return environment.get_template("report.md.j2")
+
+
+def _plain(text: str) -> Markup:
+    """Return a text as one line that is read as it is: no character of it is one of HTML's or Markdown's."""
+    line = html.escape(" ".join(text.split()))
+    markdown = r"[\\`*|\[\]]|(?<!\w)_|_(?!\w)"  # a _ in a word is none
+    return Markup(re.sub(markdown, lambda match: f"&#{ord(match[0])};", line))  # noqa: S704 - it is escaped
