@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 from unittest import mock
 
 import numpy as np
@@ -100,6 +101,34 @@ def finds_gpu():
     if "torch" in sys.modules:
         return sys.modules["torch"].cuda.is_available()
     return bool(sys.modules["tensorflow"].config.list_physical_devices("GPU")) if "tensorflow" in sys.modules else False
+
+
+def command_line_that_may_not_look_for_a_gpu(framework, flags):
+    """command_line, but AssertionError if the project asks for a GPU; Keras may, which uses none of what it finds."""
+    backends.load(framework)
+    ours = [str(Path(module.__file__).parent) for module in (backends, lenet)]
+
+    def ask(*_):
+        assert not sys._getframe(1).f_code.co_filename.startswith(tuple(ours)), "it looks for a GPU"
+        return []
+
+    questions = {"torch": "torch.cuda.is_available", "tensorflow": "tensorflow.config.list_physical_devices"}
+    with contextlib.ExitStack() as stack:
+        for module in questions.keys() & sys.modules.keys():
+            stack.enter_context(mock.patch(questions[module], ask))
+        return command_line(flags)
+
+
+def train_on_threads(framework, architecture, start, indices, threads):
+    """Train in float64; returns the cross-entropies, the state, and whether dense layers have the faster gradient."""
+    backend_class = backends.load(framework)
+    from backends import _engines
+
+    with mock.patch.object(_engines, "fast_matmul", wraps=_engines.fast_matmul) as fast:
+        backend = backend_class(architecture, "float64", "cpu", threads)
+        backend.write_state(start)
+        cross_entropies, _ = backend.train(*batches(indices))
+        return cross_entropies, backend.read_state(), fast.called
 
 
 def read_after_training(framework, architecture, start, indices):

@@ -87,3 +87,4 @@ def test_importing_it_imports_no_numpy_and_no_framework():
     assert not {"numpy", "lenet.api", "backends"} & first
     assert {"numpy", "lenet.api"} < then
     assert not {"torch", "tensorflow", "keras", "jax", "matplotlib"} & then
+    assert not hasattr(lenet, "trian")

@@ -142,6 +142,10 @@ def test_a_difference_is_named_by_its_key():
     assert one.difference(small_settings(training=Training(7))) == "batch_size is 100 in it, 7 here"
     deeper = small_settings(architecture=Architecture((Conv(2, kernel=3),), (3, 3)))
     assert one.difference(deeper) == "dense is [3] in it, [3,3] here"
+    tanh = small_settings(architecture=Architecture((Conv(2, kernel=3),), (3,), "tanh"))
+    assert one.difference(tanh) == "activation is relu in it, tanh here"
+    longer = small_settings(architecture=Architecture((Conv(2, kernel=3), Conv(4)), (3,)))
+    assert one.difference(longer) == "conv[1].filters is missing in it, 4 here"
 
 
 def test_a_checkpoint_of_the_format_before_still_loads():

@@ -73,6 +73,9 @@ def mistakes():
     yield "save_every alone", ["--test", "--save_every", "3"], "--save_every goes with --train"
     yield "unknown flag", [*train, "--epochs", "3"], "unrecognized arguments: --epochs 3"
     yield "test without a run", ["--test"], "there is no checkpoint {tmp}/logs/lenet/"
+    changed = ["--set", "dense=[9]", "--set", "conv.1.kernel = 7", "--learning_rate", "1e-3"]
+    variant = "lenet,conv[1].kernel=7,dense=[9],learning_rate=0.001"
+    yield "test of a variant without a run", ["--test", *changed], f"there is no checkpoint {{tmp}}/logs/{variant}/"
     yield "checkpoint missing", [*train, "--load", "{tmp}/nowhere"], "there is no checkpoint {tmp}/nowhere"
     yield "run's folder empty", [*train, "--load", "{tmp}"], "there is no checkpoint {tmp}/checkpoint.safetensors"
     other = [*train, "--load", "{tmp}/other", "--config", "lenet"]
@@ -149,16 +152,6 @@ def test_a_python_without_the_requirements_is_told_what_to_do(tmp_path):
     done = python(absent, "--train", "--train_num", "1", "--log_dir", str(tmp_path / "logs"))
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert "pip install -r requirements.txt" in done.stderr
-    assert files(tmp_path) == {}
-
-
-def test_a_gpu_that_is_not_there_is_refused(framework, small_data, tmp_path):
-    if framework.do(jobs.finds_gpu):
-        pytest.skip("there is a GPU")
-    flags = ("--train", "--train_num", 1, "--data_dir", small_data, "--batch_size", 10, "--log_dir", tmp_path)
-    code, out, err = framework.run(*flags, "--device", "gpu")
-    assert (code, out, err.count("\n")) == (2, "", 1)
-    assert "finds no GPU" in err
     assert files(tmp_path) == {}
 
 

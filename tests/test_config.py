@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import random
 
 import pytest
 
@@ -120,6 +121,26 @@ def test_a_long_name_ends_in_a_hash_and_no_two_settings_share_one():
         assert one not in names
         names.add(one)
     assert any(len(name.encode()) == MAXIMUM_NAME_BYTES and name[-7] == "~" for name in names)
+
+
+def test_no_two_random_settings_share_a_name():
+    generator, names = random.Random(5), {}
+    values = {
+        **{
+            f"conv[{i}].{key}": some
+            for i in (0, 1)
+            for key, some in (("filters", [3, 31]), ("pool", ["max", "average"]))
+        },
+        **{"dense": [[], [1, 2], [12], [1024]], "activation": ["relu", "tanh"], "batch_size": [1, 10, 100]},
+        **{"learning_rate": [1e-4, 1e-3, 1.0, 10], "initialization": ["glorot_uniform", "truncated_normal"]},
+    }
+    data = [dataset.MNIST, OTHER, dataset.Fingerprint("lenet~1a2b3c", "00", "22")]
+    for _ in range(300):
+        changes = {key: generator.choice(some) for key, some in values.items() if generator.random() < 0.4}
+        fields = {"data": generator.choice(data), "precision": generator.choice(["float32", "float64"])}
+        one = settings(changes, generator.choice(["lenet", "lenet5", "change_activation"]), **fields)
+        assert names.setdefault(one.variant, one) == one
+    assert len(names) > 200
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import shlex
 import shutil
+from pathlib import Path
 
 import jobs
 import numpy as np
@@ -14,10 +15,14 @@ from lenet.run import Run
 
 def test_continuing_gives_the_same_bytes_as_not_stopping(train, reader):
     _, _, whole = train(33, log_dir="whole")
-    train(14, log_dir="parts")
-    _, err, parts = train(19, "--load", log_dir="parts")
-    assert err == ""
+    _, _, parts = train(14, log_dir="parts")
+    curves = {path: path.read_bytes() for part in ("train", "test") for path in (parts / part).iterdir()}
+    _, err, again = train(19, "--load", log_dir="parts")
+    assert (err, again) == ("", parts)
     assert same_tensors(whole, parts)
+    assert {path: path.read_bytes() for path in curves} == curves
+    assert [len([*(parts / part).iterdir()]) for part in ("train", "test")] == [2, 2]
+    assert Run.at(parts).checkpoint.history == Run.at(whole).checkpoint.history  # the same settings: one stage
     assert [step for step, _ in reader.do(jobs.read_curve, parts / "train")["accuracy"]] == list(range(1, 34))
     assert [step for step, _ in reader.do(jobs.read_curve, parts / "test")["accuracy"]] == [10, 14, 20, 30, 33]
     assert reader.do(jobs.read_curve, parts / "train") == reader.do(jobs.read_curve, whole / "train")
@@ -88,6 +93,23 @@ def test_load_goes_on_from_the_configs_own_run_in_the_folder_of_the_variant(trai
     assert [stage.from_step for stage in Run.at(variant).checkpoint.history] == [0, 12]
     _, _, again = train(5, "--load", "--learning_rate", "0.01", "--set", "batch_size=100")  # now it has a run
     assert (again, Run.at(again).checkpoint.state.step) == (variant, 22)
+
+
+def test_load_on_other_data_goes_on_from_the_configs_run_on_mnist(framework, small_data, tmp_path):
+    common = ("--config", "lenet5", "--log_dir", tmp_path, "--train", "--train_num")
+    assert framework.run(*common, 2)[::2] == (0, "")
+    own = run_folder(tmp_path, framework.name)
+    before = files(own)
+    code, out, err = framework.run(*common, 3, "--load", "--data_dir", small_data)
+    assert (code, err.count("\n")) == (0, 1)
+    assert f"{own / 'checkpoint.safetensors'} was trained on other data: mnist, not small_data0~" in err
+    assert out.startswith("lenet5,data=small_data0~")
+    assert files(own) == before
+    folder = Run.at(Path(out.removesuffix("\n").rpartition(" images/s, ")[2]))
+    history = [(stage.from_step, stage.settings.data.name[:5]) for stage in folder.checkpoint.history]
+    assert (folder.checkpoint.state.step, history) == (5, [(0, "mnist"), (2, "small")])
+    assert framework.run(*common, 1, "--load", "--data_dir", small_data)[::2] == (0, "")  # now it has a run of its own
+    assert folder.checkpoint.state.step == 6
 
 
 def test_a_run_from_elsewhere_does_not_go_on_in_the_place_of_another(train, framework, small_data, tmp_path):

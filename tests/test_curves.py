@@ -1,9 +1,14 @@
 """Event files, read back with TensorBoard's own slow reader."""
 
+import re
+
 import jobs
 import pytest
+from tensorboard.compat.proto.event_pb2 import SessionLog
 
-from lenet.curves import CurveWriter, read_curves
+from lenet.curves import CurveWriter, read_curves, read_events
+
+START = SessionLog.START
 
 
 def steps(reader, folder):
@@ -24,6 +29,16 @@ def test_tensorboard_reads_what_was_written(reader, tmp_path):
     assert reader.do(jobs.read_curve, tmp_path / "train") == curves
     read = read_curves(tmp_path / "train")
     assert {tag: [*zip(*map(list, curve), strict=True)] for tag, curve in read.items()} == curves
+
+
+def test_a_file_begins_with_its_version_and_two_starts_at_its_first_step(tmp_path):
+    CurveWriter(tmp_path / "train", 7).write(7, [0.5], [0.25])
+    (path,) = (tmp_path / "train").iterdir()
+    assert re.fullmatch(r"events\.out\.tfevents\.lenet\.\d+", path.name)
+    events, damaged = read_events(path)
+    assert not damaged
+    assert events[0].file_version == "brain.Event:2"
+    assert [(event.session_log.status, event.step) for event in events] == [(0, 0), (START, 7), (START, 7), (0, 7)]
 
 
 @pytest.mark.parametrize("torn_bytes", [0, 1, 15, 40])

@@ -35,7 +35,9 @@ def test_a_run_leaves_what_the_result_line_says(train, framework, reader, small_
     assert expected.items() <= result.items()
     assert result["parameters"] == 3_274_634
     assert {"python", "numpy"} < result["versions"].keys()
-    assert {"engine", "threads", "seconds", "variant"} < result.keys()
+    keys = "config variant framework engine seed step precision device threads data test_accuracy test_cross_entropy "
+    keys += "images_per_second seconds parameters versions settings"
+    assert {*result} == {*keys.split()}
     assert result["settings"]["training"] == {"batch_size": 20, "learning_rate": 1e-4}
     probabilities, test = Run.at(folder).predictions, dataset.load(small_data).test
     assert (probabilities.shape, probabilities.dtype) == ((300, 10), np.float32)
@@ -65,6 +67,17 @@ def test_the_same_command_twice_gives_the_same_bytes_and_keeps_both_runs(train):
     assert same_tensors(aside, second)
     train(12)
     assert sorted(path.name for path in first.parent.iterdir()) == ["seed-0", "seed-0.1", "seed-0.2", "seed-0.lock"]
+
+
+def test_a_folder_without_a_checkpoint_is_used_again(train, reader):
+    _, _, folder = train(12)
+    (folder / "checkpoint.safetensors").rename(folder / "checkpoint.safetensors.tmp")  # as if killed in its first save
+    _, err, again = train(5)
+    assert (err, again) == ("", folder)
+    assert sorted(path.name for path in folder.parent.iterdir()) == ["seed-0", "seed-0.lock"]
+    assert not list(folder.glob("*.tmp"))
+    assert [step for step, _ in reader.do(jobs.read_curve, folder / "train")["accuracy"]] == [*range(1, 6)]
+    assert [step for step, _ in reader.do(jobs.read_curve, folder / "test")["accuracy"]] == [5]
 
 
 def test_config_toml_is_what_it_was_trained_with(train):
