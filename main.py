@@ -10,7 +10,7 @@ from typing import Any
 import lenet
 from backends import FRAMEWORKS
 from lenet.errors import UserError, exit_code, print_line
-from lenet.flags import Parser, choice, path, whole_number
+from lenet.flags import Parser, choice, path, whole_number, with_underscores
 from lenet.machine import DEVICES, PRECISIONS
 
 
@@ -29,15 +29,13 @@ def dispatch(flags: argparse.Namespace) -> int:
 def train(**options: Any) -> int:
     """Train a run and print its result."""
     run = lenet.train(**options)
-    print_result(result_line(run.result, run.folder))
-    return 0
+    return print_result(result_line(run.result, run.folder))
 
 
 def test(**options: Any) -> int:
     """Test a run and print the result."""
     result = lenet.test(**options)
-    print_result(result_line(result, result["checkpoint"]))
-    return 0
+    return print_result(result_line(result, result["checkpoint"]))
 
 
 def report(**options: Any) -> int:
@@ -58,10 +56,11 @@ def result_line(result: dict[str, Any], place: Path | str) -> str:
     )
 
 
-def print_result(line: str) -> None:
-    """Print it to stdout; UserError if it cannot be written."""
+def print_result(line: str) -> int:
+    """Print it to stdout and return the exit code 0; UserError if it cannot be written."""
     if not print_line(line, sys.stdout):
         raise UserError("the result cannot be written to stdout; what was saved is whole", 1)
+    return 0
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -74,10 +73,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
     flag = parser.add_argument_group("the run").add_argument
     count, several = whole_number(), "with --report several, by default all"
-    load_help = (
-        "checkpoint to go on from: a file or a run's folder, of any framework; without a value this run's own, or else "
-        "its config's (default: start from scratch)"
-    )
+    load_help = "checkpoint to go on from, a file or a run's folder (default: none; without PATH, this run's own)"
     flag("--train_num", dest="steps", type=whole_number(0), metavar="N", help="number of steps, of a mini-batch each")
     flag("-l", "--load", nargs="?", const=True, type=path, metavar="PATH", help=load_help)
     flag("--framework", **choice(FRAMEWORKS), action="append", help=f"framework (default: pytorch; {several})")
@@ -105,7 +101,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     flag("--device", **choice(DEVICES), help="device that computes (default: auto, a GPU if there is one)")
     threads = whole_number(1, os.cpu_count() or 1)
     flag("--threads", type=threads, metavar="N", help="number of threads (default: the physical cores)")
-    flags = parser.parse_args(argv)
+    flags = parser.parse_args(with_underscores(sys.argv[1:] if argv is None else argv))
     check(flags, parser.error)
     flags.changes = dict(flags.changes or [])
     if not flags.report:

@@ -39,7 +39,7 @@ class LeNet(Backend):
         self.engine = keras.config.backend()
         self.device = _engines.set_up_keras(self.engine, architecture, precision, device, threads)
         self.threads = threads
-        self.versions = {"keras": keras.__version__, self.engine: importlib.import_module(self.engine).__version__}
+        self.versions = {name: str(importlib.import_module(name).__version__) for name in ("keras", self.engine)}
         self.architecture, self.dtype = architecture, storage_dtype(precision)
         keras.config.set_image_data_format("channels_last")
         keras.config.set_floatx(self.dtype)  # of losses, metrics and the optimizer's settings

@@ -34,9 +34,7 @@ class Network(nn.Module):
             else:
                 x = pool(self.activation(x), layer.conv)
             # [n, channels, height, width]; lenet: [n, 32, 14, 14], then [n, 64, 7, 7]
-        x = x.permute(0, 2, 3, 1).flatten(
-            1
-        )  # [n, height * width * channels], as channels_last has it; lenet: [n, 3136]
+        x = x.permute(0, 2, 3, 1).flatten(1)  # [n, height * width * channels]; lenet: [n, 3136]
         *hidden, output = self.dense.values()
         for dense in hidden:  # lenet: [n, 1024]
             x = self.activation(dense(x.to_mkldnn()).to_dense() if self.onednn else dense(x))
@@ -51,7 +49,7 @@ class LeNet(Backend):
 
     def __init__(self, architecture: Architecture, precision: str, device: str, threads: int) -> None:
         self.device = _engines.set_up_torch(device, threads)
-        self.threads, self.versions = threads, {"torch": torch.__version__}
+        self.threads, self.versions = threads, {"torch": str(torch.__version__)}
         self.torch_device = torch.device("cuda" if self.device == "gpu" else "cpu")
         self.autocast, self.dtype = precision == "bfloat16", getattr(torch, storage_dtype(precision))
         # PyTorch uses MKL for dense layers in float32; oneDNN makes a step a fifth faster on AMD CPUs without AVX-512.

@@ -110,7 +110,7 @@ def report(
     configs = [config] if isinstance(config, str | Path) else [*(config or CONFIGS)]
     frameworks = [framework] if isinstance(framework, str) else [*(framework or backends.installed())]
     settings = [
-        _changed(_own_settings(name, data), changes, seed=seed, precision=precision)
+        Settings.of(config_file.load(name), data.fingerprint).changed(changes, seed=seed, precision=precision)
         for seed in range(seeds)
         for name in configs
     ]
@@ -139,22 +139,6 @@ def advance(
         trainer.train(run, steps, save_every)
 
 
-def _own_settings(config: AnyPath | None, data: Dataset) -> Settings:
-    """The config's own settings, from step 0 on."""
-    own = config_file.load(config or "lenet")
-    return Settings(own.architecture, own.training, data.fingerprint, "float32", 0, own)
-
-
-def _changed(settings: Settings, changes: Changes, **given: Any) -> Settings:
-    """The settings with new values by key of the config, and with each other value that is not None."""
-    architecture, training = config_file.change(settings.architecture, settings.training, changes or {})
-    given = {key: value for key, value in given.items() if value is not None}
-    try:
-        return dataclasses.replace(settings, architecture=architecture, training=training, **given)
-    except ValueError as error:
-        raise UserError(str(error)) from None
-
-
 def _start(
     log_dir: Path,
     framework: str,
@@ -166,7 +150,7 @@ def _start(
     **given: Any,
 ) -> tuple[Run | None, Checkpoint]:
     """The run to go on from, None for step 0, and the checkpoint with the settings from now on."""
-    wanted = _changed(_own_settings(config, data), changes, **given)
+    wanted = Settings.of(config_file.load(config or "lenet"), data.fingerprint).changed(changes, **given)
     if load is False:
         return None, Checkpoint.initial(wanted)
     source = Run.at(Path(load)) if load is not True else _own_run(log_dir, framework, wanted)
@@ -174,7 +158,7 @@ def _start(
         notice(f"there is no run to go on from in {source.folder}; it begins at step 0")
         return None, Checkpoint.initial(wanted)
     found = source.checkpoint
-    settings = _changed(found.settings, changes, **given)
+    settings = found.settings.changed(changes, **given)
     expected = wanted if config or load is True else settings
     if other := difference(flat(found.settings.architecture), flat(expected.architecture)):
         raise UserError(f"{source.path}: a checkpoint of another architecture: {other}; choose its own with --config")
@@ -188,10 +172,8 @@ def _start(
 
 def _own_run(log_dir: Path, framework: str, wanted: Settings) -> Run:
     """The run of these settings, or if it has no checkpoint that of the config's own values, on this data or MNIST."""
-    config = wanted.config
-    own = Settings(config.architecture, config.training, wanted.data, "float32", wanted.seed, config)
-    candidates = [wanted, own, dataclasses.replace(own, data=dataset.MNIST)]
-    runs = [Run.of(log_dir, each, framework) for each in candidates if each.architecture == wanted.architecture]
+    own = [Settings.of(wanted.config, data).changed(seed=wanted.seed) for data in (wanted.data, dataset.MNIST)]
+    runs = [Run.of(log_dir, each, framework) for each in [wanted, *own] if each.architecture == wanted.architecture]
     return next((run for run in runs if run.path.exists()), runs[0])
 
 

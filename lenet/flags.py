@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import math
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,6 +16,11 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:  # noqa: D102
         raise UserError(f"{message} (python main.py --help lists the flags)")
+
+
+def with_underscores(words: Sequence[str]) -> list[str]:
+    """Write the names of flags as they are defined: --log-dir is --log_dir."""
+    return [re.sub(r"^--\w[^=]*", lambda flag: "--" + flag[0][2:].replace("-", "_"), word) for word in words]
 
 
 def whole_number(minimum: int = 1, maximum: float = math.inf) -> Callable[[str], int]:

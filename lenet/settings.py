@@ -3,12 +3,14 @@
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from lenet.architecture import Architecture
-from lenet.config import Config, read
+from lenet.config import Config, change, read
 from lenet.dataset import MNIST, Fingerprint
+from lenet.errors import UserError
 from lenet.machine import Precision
 from lenet.training import Training
 
@@ -31,11 +33,24 @@ class Settings:
         if self.seed < 0:
             raise ValueError(f"seed: must be 0 or more, not {self.seed}")
 
+    @classmethod
+    def of(cls, config: Config, data: Fingerprint) -> Self:
+        """Return a config's own settings."""
+        return cls(config.architecture, config.training, data, "float32", 0, config)
+
+    def changed(self, changes: Mapping[str, Any] | None = None, **given: Any) -> Self:
+        """Return them with new values by key of the config, and with each other value that is not None; UserError."""
+        architecture, training = change(self.architecture, self.training, changes or {})
+        given = {key: value for key, value in given.items() if value is not None}
+        try:
+            return dataclasses.replace(self, architecture=architecture, training=training, **given)
+        except ValueError as error:
+            raise UserError(str(error)) from None
+
     @property
     def variant(self) -> str:
         """The config's name and, after commas, what differs from its own values, from MNIST and from float32."""
-        own = flat(self.config.architecture, self.config.training) | {"data": MNIST.name, "precision": "float32"}
-        mine = flat(self.architecture, self.training) | {"data": self.data.name, "precision": self.precision}
+        own, mine = Settings.of(self.config, MNIST)._values(), self._values()
         if len(self.architecture.conv) != len(self.config.architecture.conv):  # one change, not one a key
             mine = {key: value for key, value in mine.items() if not key.startswith("conv[")}
             mine["conv"] = dataclasses.asdict(self.architecture)["conv"]
@@ -48,16 +63,16 @@ class Settings:
 
     def difference(self, wanted: "Settings") -> str:
         """Name the first key with another value in `wanted`, and both values; empty if there is none."""
-        return difference(self._keys(), wanted._keys())
+        return difference(self._all(), wanted._all())
 
-    def _keys(self) -> dict[str, Any]:
+    def _values(self) -> dict[str, Any]:
+        return flat(self.architecture, self.training) | {"data": self.data.name, "precision": self.precision}
+
+    def _all(self) -> dict[str, Any]:
         own = flat(self.config.architecture, self.config.training)
-        return {
-            **flat(self.architecture, self.training),
-            **{"data": self.data.name, "data's SHA-256": f"{self.data.training_sha256}, {self.data.test_sha256}"},
-            **{"precision": self.precision, "seed": self.seed, "config": self.config.name},
-            **{f"{key} in the config": value for key, value in own.items()},
-        }
+        sha256 = f"{self.data.training_sha256}, {self.data.test_sha256}"
+        more = {"data's SHA-256": sha256, "seed": self.seed, "config": self.config.name}
+        return self._values() | more | {f"{key} in the config": value for key, value in own.items()}
 
 
 def flat(*parts: Any) -> dict[str, Any]:

@@ -33,6 +33,7 @@ def test_a_run_of_the_api_is_that_of_the_command_line(framework, options, train,
     assert run == lenet.load(folder / "checkpoint.safetensors")
     tested = framework.do(jobs.api, "test", load=folder, data_dir=options["data_dir"], **name)
     assert tested["test_accuracy"] == run.result["test_accuracy"]
+    assert {type(version) for version in tested["versions"].values()} == {str}  # torch's own is another type
     assert tested["checkpoint"] == str(folder / "checkpoint.safetensors")
     again = framework.do(jobs.api, "train", "lenet5", steps=3, seed=3, load=True, **name, **options)
     assert (again, lenet.load(again).checkpoint.state.step) == (folder, 15)

@@ -9,6 +9,7 @@ import jobs
 import pytest
 from conftest import PROJECT, files
 
+import main
 from backends import FRAMEWORKS
 from lenet import dataset
 from lenet.checkpoint import Checkpoint
@@ -37,6 +38,12 @@ def test_help_names_every_flag_and_imports_no_framework():
     for group in ("what to do", "the run", "the study", "the machine"):
         assert f"\n{group}:\n" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_a_flag_may_be_written_with_hyphens():
+    flags = main.parse(["--train", "--train-num", "5", "--log-dir=my-logs", "--load", "a--b-c", "--save-every", "2"])
+    assert (flags.steps, flags.save_every) == (5, 2)
+    assert (str(flags.log_dir), str(flags.load)) == ("my-logs", "a--b-c")
 
 
 def mistakes():

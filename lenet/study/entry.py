@@ -71,11 +71,10 @@ class Entry:
     @property
     def reported(self) -> float | None:
         """The accuracy in the 2017 report, if the runs can be compared with it."""
-        settings = self.settings
-        own = (settings.config.architecture, settings.config.training, MNIST, "float32")
-        comparable = (settings.architecture, settings.training, settings.data, settings.precision) == own
+        config = self.settings.config
+        comparable = self.settings == Settings.of(config, MNIST).changed(seed=self.settings.seed)
         trained = all(result["step"] == REPORTED_STEPS for result in self.results)
-        return settings.config.reported_accuracy if comparable and trained else None
+        return config.reported_accuracy if comparable and trained else None
 
     @property
     def accuracies(self) -> dict[str, list[float]]:

@@ -82,6 +82,7 @@ def train(
     The processes hold the lock, too: if this one is killed, the next report waits for the runs that it began.
     """
     children: set[subprocess.Popen[str]] = set()
+    notices: set[str] = set()
     interrupted = threading.Event()
     path = os.pathsep.join(filter(None, [PROJECT, os.environ.get("PYTHONPATH")]))
 
@@ -105,7 +106,8 @@ def train(
             children.remove(child)
         lines = messages.splitlines()
         for line in lines:
-            if line.startswith(NOTICE):
+            if line.startswith(NOTICE) and line not in notices:  # of the processor, say: once is enough
+                notices.add(line)
                 with tqdm.external_write_mode(sys.stderr):
                     notice(f"{member}: {line.removeprefix(NOTICE)}")
         if child.returncode < 0:
