@@ -1,10 +1,12 @@
 # make train       a virtual environment in .venv, the pinned requirements, and LeNet trained for 1000 steps
 # make test        the same with the development requirements, and the tests
 # make check       lint, and the tests that need no framework: under a minute
-# make torture     the tests of what must not be lost, at length: kills, faults, damaged files; half an hour
+# make torture     what has a long version, at length: kills, faults, damaged files, accuracies; half an hour
 # make benchmark   how fast it trains here, beside each framework's stock loop and the processor's limit: an hour
 PYTHON ?= python3
 FRAMEWORK ?= pytorch
+
+TORTURE = $(addprefix tests/,test_kills.py test_faults.py test_signals.py test_damage.py test_parity.py)
 
 .PHONY: train check test torture lint benchmark
 .DELETE_ON_ERROR:
@@ -22,7 +24,7 @@ benchmark: .venv/requirements
 	.venv/bin/python -m benchmarks.throughput
 
 torture: .venv/requirements-dev
-	.venv/bin/python -m pytest --torture -s tests/test_kills.py tests/test_faults.py tests/test_signals.py tests/test_damage.py
+	.venv/bin/python -m pytest --torture -s $(TORTURE)
 
 lint: .venv/requirements-dev
 	.venv/bin/ruff check .

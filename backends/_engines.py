@@ -35,6 +35,7 @@ def set_up_torch(device: str, threads: int, name: str = "PyTorch") -> str:
     device = choose_device(device, torch.cuda.is_available, name)
     torch.set_num_threads(threads)
     torch.backends.fp32_precision = "ieee"  # type: ignore[attr-defined]  # on a GPU float32 would be TF32
+    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]  # and a convolution, too
     torch.backends.cudnn.deterministic = True
     return device
 
@@ -43,7 +44,9 @@ def set_up_jax(device: str, threads: int, name: str = "JAX") -> str:
     """Set threads and exact float32; returns the device: cpu or gpu."""
     import jax
 
-    os.environ["PJRT_NPROC"] = str(threads)  # read when JAX is first asked for its devices
+    # Both are read when JAX is first asked for its devices.
+    os.environ["PJRT_NPROC"] = str(threads)
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true"
     if device == "cpu":
         jax.config.update("jax_platforms", "cpu")  # or JAX would open a GPU
     jax.config.update("jax_default_matmul_precision", "highest")  # on a GPU float32 would be TF32

@@ -17,6 +17,7 @@ import backends
 import lenet
 import main
 from lenet import dataset
+from lenet.config import load
 from lenet.machine import physical_cores
 from lenet.run import Run
 from lenet.trainer import Trainer
@@ -55,9 +56,9 @@ def modules():
     return set(sys.modules)
 
 
-def train(framework, architecture, precision, start, indices, learning_rate=1e-4):
+def train(framework, architecture, precision, start, indices, learning_rate=1e-4, device="cpu"):
     """Make one step on each row of `indices`; returns the cross-entropies, accuracies and the state after them."""
-    backend = backends.load(framework)(architecture, precision, "cpu", physical_cores())
+    backend = backends.load(framework)(architecture, precision, device, physical_cores())
     backend.write_state(start)
     cross_entropies, accuracies = backend.train(*batches(indices, learning_rate))
     return cross_entropies, accuracies, backend.read_state()
@@ -96,11 +97,22 @@ def logits(framework, architecture, precision, start, images):
     return backend.logits(images)
 
 
-def finds_gpu():
-    """Whether this machine has one, as PyTorch or TensorFlow says, whichever is here."""
+def finds_gpu(framework):
+    """Whether this machine has one, as the library that computes says."""
+    backends.load(framework)
     if "torch" in sys.modules:
         return sys.modules["torch"].cuda.is_available()
-    return bool(sys.modules["tensorflow"].config.list_physical_devices("GPU")) if "tensorflow" in sys.modules else False
+    if "jax" in sys.modules:
+        return sys.modules["jax"].default_backend() == "gpu"
+    return bool(sys.modules["tensorflow"].config.list_physical_devices("GPU"))
+
+
+def float32_of_torch(framework):
+    """How exact PyTorch's float32 is, of products and convolutions, on a GPU and on the CPU."""
+    backends.load(framework)(load("lenet5").architecture, "float32", "cpu", physical_cores())
+    of = sys.modules["torch"].backends
+    kinds = (of.cuda.matmul, of.cudnn, of.cudnn.conv, of.mkldnn, of.mkldnn.matmul, of.mkldnn.conv)
+    return {kind.fp32_precision for kind in (of, *kinds)}
 
 
 def command_line_that_may_not_look_for_a_gpu(framework, flags):

@@ -23,7 +23,7 @@ def test_a_device_is_looked_for_only_if_it_may_be_used():
 
 
 def test_a_gpu_that_is_not_there_is_refused(framework, small_data, tmp_path):
-    if framework.do(jobs.finds_gpu):
+    if framework.do(jobs.finds_gpu, framework.name):
         pytest.skip("there is a GPU")
     flags = ("--train", "--train_num", 1, "--data_dir", small_data, "--batch_size", 10, "--log_dir", tmp_path)
     code, out, err = framework.run(*flags, "--device", "gpu")

@@ -31,7 +31,7 @@ def test_a_run_leaves_what_the_result_line_says(train, framework, reader, small_
     assert folder == tmp_path / "logs" / name / framework.name / "seed-3"
     assert f"cross-entropy {cross_entropy:.4f}, {result['images_per_second']:,.0f} images/s, {folder}" in line
     expected = {"config": "lenet", "framework": framework.name, "seed": 3, "step": 25, "precision": "float32"}
-    assert result["device"] == ("gpu" if framework.do(jobs.finds_gpu) else "cpu")
+    assert result["device"] == ("gpu" if framework.do(jobs.finds_gpu, framework.name) else "cpu")
     assert expected.items() <= result.items()
     assert result["parameters"] == 3_274_634
     assert {"python", "numpy"} < result["versions"].keys()
