@@ -80,7 +80,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     config_help = f"config: a name in configs/ or a TOML file (default: the checkpoint's, or lenet; {several})"
     flag("--config", type=path, action="append", metavar="CONFIG", help=config_help)
     change: dict[str, Any] = {"dest": "changes", "action": "append"}
-    flag("--set", **change, type=key_and_value, metavar="KEY=VALUE", help="new value of any key of the config")
+    flag("--set", **change, type=key_and_value, metavar="KEY=VALUE", help="new value of a config's key, such as dense")
     rate_help = "Adam's learning rate (default: the checkpoint's, or the config's)"
     flag("--learning_rate", **change, type=value_of("learning_rate"), metavar="X", help=rate_help)
     batch_help = "images in a mini-batch (default: the checkpoint's, or the config's)"

@@ -14,7 +14,7 @@ def set_up_tensorflow(device: str, threads: int, name: str = "TensorFlow") -> st
     """Set threads, determinism and exact float32; returns the device: cpu or gpu."""
     import tensorflow as tf
 
-    device = choose_device(device, lambda: bool(tf.config.list_physical_devices("GPU")), name)
+    device = choose_device(device, lambda: bool(tf.config.get_visible_devices("GPU")), name)
     try:
         if device == "cpu":
             tf.config.set_visible_devices([], "GPU")  # or TensorFlow would take memory on each

@@ -38,7 +38,7 @@ def adam_step(
     rate = learning_rate * math.sqrt(1 - BETA2**step) / (1 - BETA1**step)
     adam(
         parameters,
-        [parameter.grad for parameter in parameters if parameter.grad is not None],
+        [parameter.grad for parameter in parameters],  # type: ignore[misc]  # backward gave each of them one
         first,
         second,
         [],

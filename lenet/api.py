@@ -46,6 +46,8 @@ def train(
     Without `config`, `seed` and `precision` the checkpoint's hold, or lenet, 0 and float32. `device` is auto, cpu or
     gpu; `threads` is by default the number of physical cores. Raises UserError.
     """
+    _require_at_least(0 if load else 1, steps=steps)
+    _require_at_least(1, threads=threads, save_every=save_every)
     data = dataset.load(data_dir)
     source, start = _start(Path(log_dir), framework, data, load, config, changes, True, seed=seed, precision=precision)
     run = Run.of(Path(log_dir), start.settings, framework)
@@ -70,6 +72,7 @@ def test(
 
     Returns what result.json has, with the test's speed, and the `checkpoint` that was tested. Raises UserError.
     """
+    _require_at_least(1, threads=threads)
     data = dataset.load(data_dir)
     source, start = _start(Path(log_dir), framework, data, load, config, changes, False, seed=seed, precision=precision)
     result, _ = _trainer(framework, data, start, device, threads).test()
@@ -106,6 +109,7 @@ def report(
     """
     from lenet.study import report as study  # it imports matplotlib, which nothing else needs
 
+    _require_at_least(1, steps=steps, seeds=seeds, jobs=jobs, threads=threads, save_every=save_every)
     data = dataset.load(data_dir)
     configs = [config] if isinstance(config, str | Path) else [*(config or CONFIGS)]
     frameworks = [framework] if isinstance(framework, str) else [*(framework or backends.installed())]
@@ -137,6 +141,12 @@ def advance(
     trainer = _trainer(framework, data, start, device, threads)
     with run.take(source, start.sha256):
         trainer.train(run, steps, save_every)
+
+
+def _require_at_least(least: int, **values: int | None) -> None:
+    for name, value in values.items():
+        if value is not None and value < least:
+            raise UserError(f"{name}: must be {least} or more, not {value}")
 
 
 def _start(

@@ -34,7 +34,7 @@ class TrainingState:
 
 
 def storage_dtype(precision: str) -> str:
-    """Return the dtype of parameters and moments; bfloat16 is for convolutions and matrix products alone."""
+    """Return the dtype of parameters and moments; with bfloat16 only the layers compute in bfloat16."""
     return "float64" if precision == "float64" else "float32"
 
 

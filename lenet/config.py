@@ -55,13 +55,13 @@ def load(config: str | Path) -> Config:
         description = read(str, values.pop("description", ""), "description")
         reported = read(float | None, values.pop("reported_accuracy", None), "reported_accuracy")
         architecture, training = sections(values)
+        ours = path.resolve() in (known.resolve() for known in CONFIGS.values())
+        name = path.stem if ours else name_by_content(path.stem, to_toml(architecture, training))
+        return Config(name, architecture, training, description, reported)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from None
     except (ValueError, OverflowError, RecursionError) as error:  # TOMLDecodeError is a ValueError
         raise UserError(f"{path}: {error}") from None
-    ours = path.resolve() in (known.resolve() for known in CONFIGS.values())
-    name = path.stem if ours else name_by_content(path.stem, to_toml(architecture, training))
-    return Config(name, architecture, training, description, reported)
 
 
 def name_by_content(name: str, content: str) -> str:

@@ -6,7 +6,7 @@ Every process writes a file of its own, and no file that exists is changed: a Te
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
@@ -73,8 +73,10 @@ class CurveWriter:
         with writing(self.path):
             sync(self.file)
 
-    def close(self) -> None:
-        """Close the file."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self.file.close()
 
 

@@ -41,10 +41,12 @@ class Trainer:
         """
         first = self.backend.step
         last = first + steps
-        train_curve = CurveWriter(run.folder / "train", first + 1)
-        test_curve = CurveWriter(run.folder / "test", first + 1 if steps else first)
         started = time.perf_counter()
-        with interrupt() as signalled:
+        with (
+            CurveWriter(run.folder / "train", first + 1) as train_curve,
+            CurveWriter(run.folder / "test", first + 1 if steps else first) as test_curve,
+            interrupt() as signalled,
+        ):
             with tqdm(total=last, initial=first, unit="step", disable=None) as progress:
                 for chunk in chunks(first, last, TEST_EVERY, save_every):
                     cross_entropies, accuracies = self.backend.train(*self._batches(chunk))

@@ -124,7 +124,7 @@ def command_line_that_may_not_look_for_a_gpu(framework, flags):
         assert not sys._getframe(1).f_code.co_filename.startswith(tuple(ours)), "it looks for a GPU"
         return []
 
-    questions = {"torch": "torch.cuda.is_available", "tensorflow": "tensorflow.config.list_physical_devices"}
+    questions = {"torch": "torch.cuda.is_available", "tensorflow": "tensorflow.config.get_visible_devices"}
     with contextlib.ExitStack() as stack:
         for module in questions.keys() & sys.modules.keys():
             stack.enter_context(mock.patch(questions[module], ask))

@@ -56,9 +56,8 @@ def make(data, tmp_path):
             start = Checkpoint.initial(each)
             start.advanced(dataclasses.replace(start.state, step=steps), framework).save(run.path)
             for part in PARTS:
-                curve = CurveWriter(run.folder / part, 1)
-                curve.write(1, [2.0 + gap * i] * steps, [0.5] * steps)
-                curve.close()
+                with CurveWriter(run.folder / part, 1) as curve:
+                    curve.write(1, [2.0 + gap * i] * steps, [0.5] * steps)
             result = {"step": steps, "framework": framework, "engine": framework, "test_accuracy": 0.9}
             result |= {"images_per_second": 1000, "device": "cpu", "threads": 1, "precision": "float32"}
             run.write(np.full((10_000, 10), 0.1), result | {"versions": {}} | {k: v[i] for k, v in more.items()})

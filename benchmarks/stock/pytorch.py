@@ -30,7 +30,7 @@ class Net(nn.Module):
 
 
 def train(steps: int, root: str) -> None:
-    """Train on torchvision's MNIST, which lies in `root`."""
+    """Train on torchvision's MNIST, stored in `root`."""
     stopwatch = Stopwatch()
     dataset = datasets.MNIST(root, train=True, transform=transforms.ToTensor())
     loader = DataLoader(dataset, batch_size=BATCH_SIZE, shuffle=True)
