@@ -82,6 +82,8 @@ def train_function(train_step: Callable[[Any, Any, Any], tuple[Any, Any]], dtype
         tf.TensorSpec([None], dtype),
     ]
 
+    train_step = tf.autograph.experimental.do_not_convert(train_step)  # only the loop below is one of TensorFlow's
+
     @tf.function(input_signature=signature, jit_compile=False)  # XLA's convolutions are slower on a CPU
     def train_steps(images: Any, labels: Any, learning_rates: Any) -> tuple[Any, Any]:
         steps = tf.shape(labels)[0]

@@ -27,8 +27,8 @@ class LeNet(Backend):
                 for _ in range(3)
             )
         signature = [tf.TensorSpec([None, *IMAGE_SHAPE], tf.uint8)]
-        # XLA's convolutions are slower on a CPU.
-        self.forward = tf.function(self._forward, signature, jit_compile=False)
+        # XLA's convolutions are slower on a CPU. AutoGraph would take a third of a second: there is nothing to convert.
+        self.forward = tf.function(self._forward, signature, autograph=False, jit_compile=False)
         self.train_steps = _engines.train_function(self._train_step, self.dtype)
 
     def assign(self, variable: tf.Variable, array: np.ndarray) -> None:
