@@ -1,17 +1,23 @@
-# make train       a virtual environment in .venv, the pinned requirements, and LeNet trained for 1000 steps
-# make test        the same with the development requirements, and the tests
-# make check       lint, and the tests that need no framework: under a minute
-# make torture     what has a long version, at length: kills, faults, damaged files, accuracies; half an hour
-# make benchmark   how fast it trains here, beside each framework's stock loop and the processor's limit: an hour
 PYTHON ?= python3
 FRAMEWORK ?= pytorch
-
 TORTURE = $(addprefix tests/,test_kills.py test_faults.py test_signals.py test_damage.py test_parity.py)
 
-.PHONY: train check test torture lint benchmark
+ifeq (,$(wildcard requirements/$(FRAMEWORK).txt))
+$(error FRAMEWORK is pytorch, tensorflow or keras, not '$(FRAMEWORK)')
+endif
+
+.PHONY: help train check test torture lint benchmark
 .DELETE_ON_ERROR:
 
-train: .venv/requirements
+help:
+	@echo "make train      train LeNet for 1000 steps in FRAMEWORK=pytorch, tensorflow or keras, which it installs in .venv"
+	@echo "make check      lint, and the tests that need no framework: under a minute"
+	@echo "make test       all tests, in all three frameworks"
+	@echo "make torture    what has a long version, at length: kills, faults, damaged files, accuracies; half an hour"
+	@echo "make benchmark  how fast it trains here, beside each framework's stock loop and the processor's limit: an hour"
+	@echo "Another Python: make PYTHON=python3.12 ..."
+
+train: .venv/$(FRAMEWORK)
 	.venv/bin/python main.py --train --train_num 1000 --framework $(FRAMEWORK)
 
 check: lint
@@ -32,12 +38,18 @@ lint: .venv/requirements-dev
 	.venv/bin/mypy
 
 # Each of these empty files says that what it is named after is installed, and when.
-.venv/%: %.txt | .venv
-	.venv/bin/python -m pip install --disable-pip-version-check --quiet -r $<
-	touch $@
+define INSTALL
+@.venv/bin/python requirements/check.py $(notdir $@)
+.venv/bin/python -m pip install --disable-pip-version-check -r $<
+@touch $@
+endef
+.venv/requirements .venv/requirements-dev: .venv/%: %.txt $(wildcard requirements/*.txt) | .venv/bin/pip
+	$(INSTALL)
 .venv/requirements-dev: requirements.txt
+.venv/pytorch .venv/tensorflow .venv/keras: .venv/%: requirements/%.txt $(wildcard requirements/*.txt) | .venv/bin/pip
+	$(INSTALL)
 
-.venv:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "$(PYTHON) is older than Python 3.11; name a newer one: make PYTHON=python3.12" >&2; exit 2; }
-	$(PYTHON) -m venv .venv
+# venv writes pip last: without it, the environment is only half made.
+.venv/bin/pip:
+	@$(PYTHON) requirements/check.py $(FRAMEWORK)
+	$(PYTHON) -m venv --clear .venv || { rm -rf .venv; exit 2; }

@@ -1,17 +1,23 @@
 """LeNet on MNIST in several frameworks: the same parameters, batches and Adam in all of them."""
 
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036 - before all that an older Python cannot read
+    sys.stderr.write(f"main.py: Python 3.11 or newer is needed, not {sys.version.split()[0]}\n")
+    sys.exit(2)
+
 import argparse
 import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import lenet
-from backends import FRAMEWORKS
-from lenet.errors import UserError, exit_code, print_line
-from lenet.flags import Parser, choice, path, whole_number, with_underscores
-from lenet.machine import DEVICES, PRECISIONS
+from backends import FRAMEWORKS, MODULES
+from lenet.errors import UserError, exit_code
+from lenet.flags import Parser, choice, key_and_value, path, value_of, whole_number
+from lenet.system.machine import DEVICES, PRECISIONS
+from lenet.system.streams import prepare_streams, print_line
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -71,18 +77,22 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     flag("-e", "--test", action="store_true", help="test a run on the test images: this run, or the one of --load")
     flag("--report", action="store_true", help="train every config in every framework, and compare them in a report")
 
+    flag("--version", action="version", version=f"lenet {lenet.__version__}", help="print the version and exit")
+
     flag = parser.add_argument_group("the run").add_argument
     count, several = whole_number(), "with --report several, by default all"
     load_help = "checkpoint to go on from, a file or a run's folder (default: none; without PATH, this run's own)"
     flag("--train_num", dest="steps", type=whole_number(0), metavar="N", help="number of steps, of a mini-batch each")
     flag("-l", "--load", nargs="?", const=True, type=path, metavar="PATH", help=load_help)
-    flag("--framework", **choice(FRAMEWORKS), action="append", help=f"framework (default: pytorch; {several})")
+    frameworks = choice(FRAMEWORKS, {"tf": "tensorflow", "torch": "pytorch"})
+    framework_help = f"framework (default: the first installed of {', '.join(MODULES)}; {several})"
+    flag("--framework", **frameworks, action="append", help=framework_help)
     config_help = f"config: a name in configs/ or a TOML file (default: the checkpoint's, or lenet; {several})"
     flag("--config", type=path, action="append", metavar="CONFIG", help=config_help)
     change: dict[str, Any] = {"dest": "changes", "action": "append"}
     flag("--set", **change, type=key_and_value, metavar="KEY=VALUE", help="new value of a config's key, such as dense")
     rate_help = "Adam's learning rate (default: the checkpoint's, or the config's)"
-    flag("--learning_rate", **change, type=value_of("learning_rate"), metavar="X", help=rate_help)
+    flag("--learning_rate", "--lr", **change, type=value_of("learning_rate"), metavar="X", help=rate_help)
     batch_help = "images in a mini-batch (default: the checkpoint's, or the config's)"
     flag("--batch_size", **change, type=value_of("batch_size"), metavar="N", help=batch_help)
     precision_help = "arithmetic of the layers (default: the checkpoint's, or float32)"
@@ -98,10 +108,14 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     flag("--jobs", type=count, metavar="N", help="number of runs at once (default: one for two cores)")
 
     flag = parser.add_argument_group("the machine").add_argument
-    flag("--device", **choice(DEVICES), help="device that computes (default: auto, a GPU if there is one)")
+    flag(
+        "--device",
+        **choice(DEVICES, {"cuda": "gpu"}),
+        help="device that computes (default: auto, a GPU if there is one)",
+    )
     threads = whole_number(1, os.cpu_count() or 1)
     flag("--threads", type=threads, metavar="N", help="number of threads (default: the physical cores)")
-    flags = parser.parse_args(with_underscores(sys.argv[1:] if argv is None else argv))
+    flags = parser.parse(sys.argv[1:] if argv is None else argv)
     check(flags, parser.error)
     flags.changes = dict(flags.changes or [])
     if not flags.report:
@@ -130,20 +144,6 @@ def check(flags: argparse.Namespace, error: Callable[[str], Any]) -> None:
         error("several --config or --framework go with --report")
 
 
-def key_and_value(text: str) -> tuple[str, str]:
-    """Split KEY=VALUE."""
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise argparse.ArgumentTypeError(f"'{text}' is not KEY=VALUE, such as learning_rate=0.001")
-    return key.strip(), value.strip()
-
-
-def value_of(key: str) -> Callable[[str], tuple[str, str]]:
-    """Make a flag's text the value of a key of the config."""
-    return lambda text: (key, text)
-
-
 if __name__ == "__main__":
-    if sys.stderr is None:  # closed: reserve descriptor 2, or the next file opened receives the frameworks' messages
-        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
+    prepare_streams()
     sys.exit(main())

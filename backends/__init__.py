@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import importlib.util
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,23 +15,41 @@ if TYPE_CHECKING:
     from lenet.backend import Backend
 
 FRAMEWORKS = sorted(path.stem for path in Path(__file__).parent.glob("[!_]*.py"))
-# What each imports; Keras, which computes with another framework, both.
-MODULES = {
-    "keras": ("keras", os.environ.get("KERAS_BACKEND", "tensorflow")),
-    "pytorch": ("torch",),
-    "tensorflow": ("tensorflow",),
-}
+ENGINES = ("tensorflow", "torch", "jax")  # of Keras
+
+
+def keras_engine() -> tuple[str, str]:
+    """Return the library that Keras will compute with, and what asks for it."""
+    if engine := os.environ.get("KERAS_BACKEND"):
+        return engine, "KERAS_BACKEND"
+    path = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "keras.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))["backend"], str(path)
+    except (OSError, ValueError, LookupError, TypeError):
+        return "tensorflow", "Keras's default"
+
+
+# What each needs, in the order in which they are taken when none is named; Keras computes with another library.
+MODULES = {"pytorch": ("torch",), "tensorflow": ("tensorflow",), "keras": ("keras", keras_engine()[0])}
 
 
 def installed() -> list[str]:
-    """Return the frameworks whose packages are here, without importing them."""
-    return [name for name in FRAMEWORKS if all(importlib.util.find_spec(module) for module in MODULES[name])]
+    """Return the frameworks whose packages are here, without importing them; UserError if there is none."""
+    names = [name for name, modules in MODULES.items() if all(map(importlib.util.find_spec, modules))]
+    if not names:
+        raise UserError("no framework is installed: pip install -r requirements/pytorch.txt, or another's file")
+    return names
 
 
 def load(framework: str) -> "type[Backend]":
     """Import one framework and what is written for it; UserError if it is not installed."""
     if framework not in FRAMEWORKS:
         raise UserError(f"there is no framework '{framework}', only {', '.join(FRAMEWORKS)}")
+    if framework == "keras" and (asked := keras_engine())[0] not in ENGINES:
+        engine, source = asked
+        raise UserError(f"Keras on {engine}, as {source} asks, cannot train; set KERAS_BACKEND to {', '.join(ENGINES)}")
+    # Threads of PyTorch that wait for others spin; on a busy machine they would take the time from those.
+    os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     # TensorFlow's C++ code, alone or under Keras, logs much that its user cannot act on; Python's errors stay.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # By default TensorFlow uses oneDNN, twice as fast, only on processors with AVX512-VNNI or the like.
@@ -42,12 +61,9 @@ def load(framework: str) -> "type[Backend]":
         with silenced_stderr():
             backend: type[Backend] = importlib.import_module(f"backends.{framework}").LeNet
     except ImportError as error:
-        packages = error.name if error.name == "jax" else "-r requirements.txt"
+        files = {"torch": "-r requirements/pytorch.txt", "jax": "jax"}  # Keras's other engines
+        packages = files.get(str(error.name), f"-r requirements/{framework}.txt")
         raise UserError(f"{framework} cannot be imported ({error}); install it: pip install {packages}") from None
-    except ValueError as error:  # Keras does not know the engine that KERAS_BACKEND names
-        raise UserError(
-            f"{framework} cannot be imported: {error}; set KERAS_BACKEND to tensorflow, torch or jax"
-        ) from None
     return backend
 
 

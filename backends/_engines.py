@@ -57,15 +57,13 @@ def set_up_keras(engine: str, architecture: Architecture, precision: str, device
     """Set up Keras's engine; returns the device. UserError if Keras cannot train this on it."""
     import keras
 
-    set_up = {"tensorflow": set_up_tensorflow, "torch": set_up_torch, "jax": set_up_jax}
-    if engine not in set_up:
-        raise UserError(f"Keras on {engine} cannot train; set KERAS_BACKEND to tensorflow, torch or jax")
     averaged = [conv.pool_window for conv in architecture.conv if conv.pool == "average"]
     if engine == "torch" and max(averaged, default=0) > 2:
         raise UserError("Keras on torch may count the padding of a wide average-pool; set KERAS_BACKEND=tensorflow")
     if precision == "float64" and keras.backend.result_type("float64", "float32") != "float64":
         raise UserError(f"Keras on {engine} rounds float64 to float32; set KERAS_BACKEND=tensorflow")
-    return set_up[engine](device, threads, f"Keras on {engine}")
+    set_up = {"tensorflow": set_up_tensorflow, "torch": set_up_torch, "jax": set_up_jax}[engine]
+    return set_up(device, threads, f"Keras on {engine}")
 
 
 def train_function(train_step: Callable[[Any, Any, Any], tuple[Any, Any]], dtype: Any) -> Any:

@@ -22,10 +22,12 @@ def pool(x: Tensor, conv: Conv) -> Tensor:
     window, stride, size = conv.pool_window, conv.pool_stride, x.shape[-1]
     total = max((math.ceil(size / stride) - 1) * stride + window - size, 0)
     padding = [total // 2, total - total // 2] * 2
+    if not total:
+        return (F.max_pool2d if conv.pool == "max" else F.avg_pool2d)(x, window, stride)
     if conv.pool == "max":
-        return F.max_pool2d(F.pad(x, padding, value=-math.inf) if total else x, window, stride)
-    average = F.avg_pool2d(F.pad(x, padding), window, stride)
-    return average / F.avg_pool2d(F.pad(torch.ones_like(x[:1, :1]), padding), window, stride) if total else average
+        return F.max_pool2d(F.pad(x, padding, value=-math.inf), window, stride)
+    counted = F.avg_pool2d(F.pad(torch.ones_like(x[:1, :1]), padding), window, stride)
+    return F.avg_pool2d(F.pad(x, padding), window, stride) / counted
 
 
 @torch.no_grad()

@@ -9,10 +9,10 @@ import numpy as np
 import backends
 from benchmarks.stock.stopwatch import images_per_second
 from lenet import config, dataset
-from lenet.checkpoint import Checkpoint
 from lenet.config import read
-from lenet.machine import Precision, physical_cores
 from lenet.settings import Settings
+from lenet.storage.checkpoint import Checkpoint
+from lenet.system.machine import Precision, cores
 from lenet.trainer import LOGITS_BATCH, TEST_EVERY
 
 
@@ -20,7 +20,7 @@ def measure(framework: str, precision: Precision, steps: int) -> dict[str, float
     """Train in chunks such as the Trainer's, then evaluate the 10,000 test images."""
     data, lenet = dataset.load(), config.load("lenet")
     start = Checkpoint.initial(Settings(lenet.architecture, lenet.training, data.fingerprint, precision, 0, lenet))
-    backend = backends.load(framework)(lenet.architecture, precision, "cpu", physical_cores())
+    backend = backends.load(framework)(lenet.architecture, precision, "cpu", cores())
     backend.write_state(start.state)
     images, labels = data.train
     step_times: list[float] = []

@@ -18,9 +18,9 @@ from pathlib import Path
 
 from benchmarks.limit import LIBRARIES
 from benchmarks.stock.stopwatch import images_per_second
-from lenet.curves import event_files, read_events
 from lenet.dataset import EMBEDDED
-from lenet.machine import lacks_bfloat16
+from lenet.storage.curves import event_files, read_events
+from lenet.system.machine import lacks_bfloat16
 
 PROJECT = Path(__file__).parents[1]
 IMPORTS = {"tensorflow": "tensorflow", "pytorch": "torch", "keras": "keras"}  # framework -> what its users import

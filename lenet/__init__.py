@@ -15,6 +15,7 @@ from lenet.errors import UserError
 if TYPE_CHECKING:
     from lenet.api import load, report, test, train
 
+__version__ = "1.0.0"
 __all__ = ["UserError", "load", "report", "test", "train"]
 
 

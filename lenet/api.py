@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import backends
 from lenet import config as config_file
 from lenet import dataset
-from lenet.checkpoint import Checkpoint
 from lenet.config import CONFIGS
 from lenet.dataset import Dataset
-from lenet.errors import UserError, notice
-from lenet.machine import lacks_bfloat16, physical_cores
-from lenet.run import Run
+from lenet.errors import UserError, notice, require_at_least
 from lenet.settings import Settings, difference, flat
+from lenet.storage.checkpoint import MAXIMUM_STEP, Checkpoint
+from lenet.storage.run import Run
+from lenet.system.machine import cores, default_threads, lacks_bfloat16
 from lenet.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def train(
     config: AnyPath | None = None,
     *,
     steps: int,
-    framework: str = "pytorch",
+    framework: str | None = None,
     load: AnyPath | bool = False,
     log_dir: AnyPath = "logs",
     data_dir: AnyPath | None = None,
@@ -43,11 +43,13 @@ def train(
 
     `load` is a run's folder or a checkpoint to go on from; True is the run of this name, or else of the config's own
     name, if there is one. `changes` are new values by key of the config: {"learning_rate": 1e-3, "conv[1].kernel": 7}.
-    Without `config`, `seed` and `precision` the checkpoint's hold, or lenet, 0 and float32. `device` is auto, cpu or
-    gpu; `threads` is by default the number of physical cores. Raises UserError.
+    Without `config`, `seed` and `precision` the checkpoint's hold, or lenet, 0 and float32. `framework` is by default
+    the first of pytorch, tensorflow and keras that is installed, `device` auto, cpu or gpu, `threads` the number of
+    physical cores that the process may use. Raises UserError.
     """
-    _require_at_least(0 if load else 1, steps=steps)
-    _require_at_least(1, threads=threads, save_every=save_every)
+    require_at_least(0 if load else 1, steps=steps)
+    require_at_least(1, threads=threads, save_every=save_every)
+    framework = framework or backends.installed()[0]
     data = dataset.load(data_dir)
     source, start = _start(Path(log_dir), framework, data, load, config, changes, True, seed=seed, precision=precision)
     run = Run.of(Path(log_dir), start.settings, framework)
@@ -58,7 +60,7 @@ def train(
 def test(
     config: AnyPath | None = None,
     *,
-    framework: str = "pytorch",
+    framework: str | None = None,
     load: AnyPath | bool = True,
     log_dir: AnyPath = "logs",
     data_dir: AnyPath | None = None,
@@ -72,7 +74,8 @@ def test(
 
     Returns what result.json has, with the test's speed, and the `checkpoint` that was tested. Raises UserError.
     """
-    _require_at_least(1, threads=threads)
+    require_at_least(1, threads=threads)
+    framework = framework or backends.installed()[0]
     data = dataset.load(data_dir)
     source, start = _start(Path(log_dir), framework, data, load, config, changes, False, seed=seed, precision=precision)
     result, _ = _trainer(framework, data, start, device, threads).test()
@@ -109,17 +112,17 @@ def report(
     """
     from lenet.study import report as study  # it imports matplotlib, which nothing else needs
 
-    _require_at_least(1, steps=steps, seeds=seeds, jobs=jobs, threads=threads, save_every=save_every)
+    require_at_least(1, steps=steps, seeds=seeds, jobs=jobs, threads=threads, save_every=save_every)
     data = dataset.load(data_dir)
     configs = [config] if isinstance(config, str | Path) else [*(config or CONFIGS)]
-    frameworks = [framework] if isinstance(framework, str) else [*(framework or backends.installed())]
+    frameworks = [framework] if isinstance(framework, str) else [*(framework or sorted(backends.installed()))]
     settings = [
         Settings.of(config_file.load(name), data.fingerprint).changed(changes, seed=seed, precision=precision)
         for seed in range(seeds)
         for name in configs
     ]
-    jobs = jobs or max(1, physical_cores() // 2)
-    threads = threads or max(1, physical_cores() // jobs)
+    jobs = jobs or max(1, cores() // 2)
+    threads = threads or min(default_threads(), max(1, cores() // jobs))
     flags = {"data_dir": data_dir and str(data_dir), "device": device, "threads": threads, "save_every": save_every}
     return study.make(settings, frameworks, steps, Path(log_dir), data, jobs, flags, command)
 
@@ -138,15 +141,11 @@ def advance(
     """Train a run `steps` further, from the checkpoint `start` of the run `source`, or from step 0."""
     if start.settings.training.batch_size > (count := len(data.train.images)):
         raise UserError(f"batch size {start.settings.training.batch_size}: there are {count} training images")
+    if start.state.step + steps > MAXIMUM_STEP:
+        raise UserError(f"{steps} steps from step {start.state.step}: a run has at most {MAXIMUM_STEP}")
     trainer = _trainer(framework, data, start, device, threads)
     with run.take(source, start.sha256):
         trainer.train(run, steps, save_every)
-
-
-def _require_at_least(least: int, **values: int | None) -> None:
-    for name, value in values.items():
-        if value is not None and value < least:
-            raise UserError(f"{name}: must be {least} or more, not {value}")
 
 
 def _start(
@@ -191,7 +190,7 @@ def _trainer(framework: str, data: Dataset, start: Checkpoint, device: str, thre
     """The framework, imported and ready."""
     settings = start.settings
     LeNet = backends.load(framework)  # noqa: N806 - it is a class
-    backend = LeNet(settings.architecture, settings.precision, device, threads or physical_cores())
+    backend = LeNet(settings.architecture, settings.precision, device, threads or default_threads())
     if settings.precision == "bfloat16" and backend.device == "cpu" and lacks_bfloat16():
         notice("this processor has no bfloat16 instructions, so bfloat16 will be slower than float32")
     return Trainer(backend, framework, data, start)

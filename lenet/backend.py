@@ -9,7 +9,7 @@ import numpy as np
 
 from lenet.architecture import Architecture
 from lenet.errors import UserError
-from lenet.machine import DEVICES
+from lenet.system.machine import DEVICES
 
 # Adam as in Kingma & Ba (2015), with the epsilon-hat of the end of their section 2.
 BETA1, BETA2, EPSILON_HAT = 0.9, 0.999, 1e-8

@@ -1,10 +1,12 @@
 """Errors and notices, one line each, and the exit codes."""
 
-import os
+import functools
 import signal
 import sys
 from collections.abc import Callable
-from typing import TextIO
+
+from lenet.system.interrupt import handling, stop
+from lenet.system.streams import print_line
 
 NOTICE = "lenet: notice: "  # how a notice begins
 
@@ -20,14 +22,11 @@ class UserError(Exception):
         self.exit_code = exit_code
 
 
-def print_line(line: str, stream: TextIO) -> bool:
-    """Print a line at once; returns whether that worked: a pipe may be closed, a terminal gone."""
-    try:
-        print(line, file=stream, flush=True)
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # so that Python's final flush does not fail again
-        return False
-    return True
+def require_at_least(least: int, **values: int | None) -> None:
+    """Raise UserError with the name of the first value that is less."""
+    for name, value in values.items():
+        if value is not None and value < least:
+            raise UserError(f"{name}: must be {least} or more, not {value}")
 
 
 def notice(text: str) -> None:
@@ -35,14 +34,21 @@ def notice(text: str) -> None:
     print_line(NOTICE + text, sys.stderr)
 
 
+@functools.cache
+def notice_once(text: str) -> None:
+    """Tell it the first time in this process."""
+    notice(text)
+
+
 def exit_code(action: Callable[[], int], program: str = "lenet") -> int:
     """Return the exit code of an action; if it fails, print why in one line."""
     try:
-        return action()
+        with handling(stop):  # a container's first process would not hear SIGTERM without
+            return action()
     except UserError as error:
         message, code = str(error), error.exit_code
     except ModuleNotFoundError as error:  # the requirements are not installed in this Python
-        message, code = f"{error}; use .venv/bin/python, or pip install -r requirements.txt", 2
+        message, code = f"{error}; use .venv/bin/python, or pip install -r requirements/pytorch.txt", 2
     except KeyboardInterrupt as interrupt:
         number = signal.Signals(*(interrupt.args or [signal.SIGINT]))
         message, code = f"stopped by {number.name}", 128 + number

@@ -1,14 +1,16 @@
-"""What argparse lacks: one-line errors, bounds, and suggestions for typos."""
+"""What argparse lacks: one-line errors, bounds, synonyms, and suggestions for typos."""
 
 import argparse
 import difflib
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from lenet.errors import UserError
+
+OTHER_NAMES = {"--epochs": "--train_num", "--steps": "--train_num", "--model": "--config", "--resume": "--load"}
 
 
 class Parser(argparse.ArgumentParser):
@@ -17,10 +19,24 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:  # noqa: D102
         raise UserError(f"{message} (python main.py --help lists the flags)")
 
+    def parse(self, words: Sequence[str]) -> argparse.Namespace:
+        """Return the flags; hyphens in their names are taken for underscores: --log-dir is --log_dir."""
+        names = [re.sub(r"^--\w[^=]*", lambda flag: "--" + flag[0][2:].replace("-", "_"), word) for word in words]
+        flags, unknown = self.parse_known_args(names)
+        for word in unknown:
+            name = word.partition("=")[0]
+            if not name.startswith("-"):
+                self.error(f"'{word}' belongs to no flag; the number of steps is --train_num's")
+            near = OTHER_NAMES.get(name.lower()) or closest(name, self._option_string_actions)
+            self.error(f"there is no flag {name}" + (f"; did you mean {near}?" if near else ""))
+        return flags
 
-def with_underscores(words: Sequence[str]) -> list[str]:
-    """Write the names of flags as they are defined: --log-dir is --log_dir."""
-    return [re.sub(r"^--\w[^=]*", lambda flag: "--" + flag[0][2:].replace("-", "_"), word) for word in words]
+
+def closest(text: str, names: Iterable[str]) -> str | None:
+    """Return the name that is most like a text, if one is."""
+    by_lower = {name.lower(): name for name in names}
+    near = difflib.get_close_matches(text.lower(), by_lower, 1)
+    return by_lower[near[0]] if near else None
 
 
 def whole_number(minimum: int = 1, maximum: float = math.inf) -> Callable[[str], int]:
@@ -40,22 +56,39 @@ def whole_number(minimum: int = 1, maximum: float = math.inf) -> Callable[[str],
 
 
 def path(text: str) -> Path:
-    """Return a flag's path, which must be text that can be written into a file."""
+    """Return a flag's path, which must be text that can be written into a file; ~ is the home folder."""
     try:
         text.encode()
     except UnicodeEncodeError:
         raise argparse.ArgumentTypeError(f"{text!r} is not text; choose another name") from None
-    return Path(text)
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:  # there is no such user
+        raise argparse.ArgumentTypeError(f"'{text}': {error}") from None
 
 
-def choice(names: Sequence[str]) -> dict[str, Any]:
+def choice(names: Sequence[str], synonyms: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Return argparse's settings for a flag that takes one of `names`, with "did you mean" for a typo."""
 
     def convert(text: str) -> str:
-        if text not in names:
-            near = difflib.get_close_matches(text, names, 1)
-            suggestion = f"; did you mean {near[0]}?" if near else ""
+        name = (synonyms or {}).get(text.lower(), text.lower())
+        if name not in names:
+            near = closest(name, names)
+            suggestion = f"; did you mean {near}?" if near else ""
             raise argparse.ArgumentTypeError(f"there is no '{text}', only {', '.join(names)}{suggestion}")
-        return text
+        return name
 
     return {"type": convert, "metavar": "{" + ",".join(names) + "}"}
+
+
+def key_and_value(text: str) -> tuple[str, str]:
+    """Split KEY=VALUE."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"'{text}' is not KEY=VALUE, such as learning_rate=0.001")
+    return key.strip(), value.strip()
+
+
+def value_of(key: str) -> Callable[[str], tuple[str, str]]:
+    """Make a flag's text the value of a key of the config."""
+    return lambda text: (key, text)

@@ -11,7 +11,7 @@ from lenet.architecture import Architecture
 from lenet.config import Config, change, read
 from lenet.dataset import MNIST, Fingerprint
 from lenet.errors import UserError
-from lenet.machine import Precision
+from lenet.system.machine import Precision
 from lenet.training import Training
 
 MAXIMUM_NAME_BYTES = 100  # on Windows a whole path has 260 at most

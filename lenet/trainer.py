@@ -8,17 +8,18 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from lenet.backend import Backend
-from lenet.checkpoint import Checkpoint
 from lenet.config import to_toml
-from lenet.curves import CurveWriter
 from lenet.dataset import Dataset, Split
 from lenet.errors import UserError
-from lenet.files import replacing
-from lenet.interrupt import interrupt
-from lenet.run import Run
+from lenet.storage.checkpoint import Checkpoint
+from lenet.storage.curves import CurveWriter
+from lenet.storage.run import Run
+from lenet.system.files import replacing
+from lenet.system.interrupt import interrupt
+from lenet.system.machine import memory_errors
+from lenet.system.progress import Progress
 
 TEST_EVERY = 10  # steps
 TEST_BATCH = 100  # held-out images
@@ -47,13 +48,13 @@ class Trainer:
             CurveWriter(run.folder / "test", first + 1 if steps else first) as test_curve,
             interrupt() as signalled,
         ):
-            with tqdm(total=last, initial=first, unit="step", disable=None) as progress:
+            with Progress(first, last) as progress:
                 for chunk in chunks(first, last, TEST_EVERY, save_every):
-                    cross_entropies, accuracies = self.backend.train(*self._batches(chunk))
+                    with memory_errors(self.settings.training.batch_size):
+                        cross_entropies, accuracies = self.backend.train(*self._batches(chunk))
                     train_curve.write(chunk.start + 1, cross_entropies, accuracies)
                     require_finite(cross_entropies, chunk.start + 1)
-                    progress.set_postfix(cross_entropy=cross_entropies[-1], accuracy=accuracies[-1], refresh=False)
-                    progress.update(len(chunk))
+                    progress.update(len(chunk), accuracies[-1])
                     if chunk.stop % TEST_EVERY == 0 and chunk.stop < last:
                         test_curve.write(chunk.stop, *self._metrics(self._held_out_batch(chunk.stop))[:2])
                     if chunk.stop % save_every == 0 and chunk.stop < last:

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from backends import FRAMEWORKS
-from lenet.checkpoint import Checkpoint
+from lenet.storage.checkpoint import Checkpoint
 
 PROJECT = Path(__file__).parents[1]
+PACKAGES = {"tensorflow", "torch", "keras", "jax", "torchvision"}
 NEEDS_A_FRAMEWORK = {"workers", "framework", "reader", "process", "report", "shown"}
 
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-from lenet.checkpoint import Checkpoint
+from lenet.storage.checkpoint import Checkpoint
 
 CONFIG = "lenet5"  # small, so that most of the time is not a framework's
 

@@ -16,11 +16,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from conftest import write_idx
 from test_checkpoint import example
 
-from lenet import UserError, checkpoint
-from lenet.checkpoint import KEY, Checkpoint
+from lenet import UserError
 from lenet.config import CONFIGS, load, to_toml
 from lenet.data import idx
-from lenet.formats import lenet1
+from lenet.storage import checkpoint, lenet1
+from lenet.storage.checkpoint import KEY, Checkpoint
 
 LENET_1 = Path(__file__).parent / "files/lenet-1.safetensors"
 

@@ -18,8 +18,8 @@ import lenet
 import main
 from lenet import dataset
 from lenet.config import load
-from lenet.machine import physical_cores
-from lenet.run import Run
+from lenet.storage.run import Run
+from lenet.system.machine import default_threads
 from lenet.trainer import Trainer
 
 
@@ -58,7 +58,7 @@ def modules():
 
 def train(framework, architecture, precision, start, indices, learning_rate=1e-4, device="cpu"):
     """Make one step on each row of `indices`; returns the cross-entropies, accuracies and the state after them."""
-    backend = backends.load(framework)(architecture, precision, device, physical_cores())
+    backend = backends.load(framework)(architecture, precision, device, default_threads())
     backend.write_state(start)
     cross_entropies, accuracies = backend.train(*batches(indices, learning_rate))
     return cross_entropies, accuracies, backend.read_state()
@@ -92,7 +92,7 @@ def api_in_threads(count, *arguments, **options):
 
 def logits(framework, architecture, precision, start, images):
     """The logits of `images`."""
-    backend = backends.load(framework)(architecture, precision, "cpu", physical_cores())
+    backend = backends.load(framework)(architecture, precision, "cpu", default_threads())
     backend.write_state(start)
     return backend.logits(images)
 
@@ -109,7 +109,7 @@ def finds_gpu(framework):
 
 def float32_of_torch(framework):
     """How exact PyTorch's float32 is, of products and convolutions, on a GPU and on the CPU."""
-    backends.load(framework)(load("lenet5").architecture, "float32", "cpu", physical_cores())
+    backends.load(framework)(load("lenet5").architecture, "float32", "cpu", default_threads())
     of = sys.modules["torch"].backends
     kinds = (of.cuda.matmul, of.cudnn, of.cudnn.conv, of.mkldnn, of.mkldnn.matmul, of.mkldnn.conv)
     return {kind.fp32_precision for kind in (of, *kinds)}
@@ -145,7 +145,7 @@ def train_on_threads(framework, architecture, start, indices, threads):
 
 def read_after_training(framework, architecture, start, indices):
     """The state that is read, and the same after one more step: it must not have changed."""
-    backend = backends.load(framework)(architecture, "float32", "cpu", physical_cores())
+    backend = backends.load(framework)(architecture, "float32", "cpu", default_threads())
     backend.write_state(start)
     state = backend.read_state()
     before = [{name: array.copy() for name, array in arrays.items()} for arrays in state.arrays]

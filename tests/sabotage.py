@@ -14,7 +14,7 @@ from pathlib import Path
 from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from lenet import checkpoint
+from lenet.storage import checkpoint
 from lenet.trainer import Trainer
 
 OPERATIONS = ("open", "write", "fsync", "rename", "fsync_folder")

@@ -8,13 +8,14 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from lenet import UserError, checkpoint
+from lenet import UserError
 from lenet.architecture import Architecture, Conv
 from lenet.backend import TrainingState
-from lenet.checkpoint import KEY, Checkpoint, Stage
 from lenet.config import Config
 from lenet.dataset import MNIST, Fingerprint
 from lenet.settings import Settings
+from lenet.storage import checkpoint
+from lenet.storage.checkpoint import KEY, Checkpoint, Stage
 from lenet.training import Training
 
 LENET_1 = Path(__file__).parent / "files/lenet-1.safetensors"

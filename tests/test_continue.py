@@ -9,8 +9,8 @@ import numpy as np
 from conftest import files, run_folder, same_tensors
 from test_checkpoint import LENET_1
 
-from lenet.checkpoint import Checkpoint
-from lenet.run import Run
+from lenet.storage.checkpoint import Checkpoint
+from lenet.storage.run import Run
 
 
 def test_continuing_gives_the_same_bytes_as_not_stopping(train, reader):

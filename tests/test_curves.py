@@ -6,7 +6,7 @@ import jobs
 import pytest
 from tensorboard.compat.proto.event_pb2 import SessionLog
 
-from lenet.curves import CurveWriter, read_curves, read_events
+from lenet.storage.curves import CurveWriter, read_curves, read_events
 
 START = SessionLog.START
 

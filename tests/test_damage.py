@@ -10,7 +10,7 @@ from conftest import PROJECT
 from test_checkpoint import example
 
 from lenet import UserError
-from lenet.checkpoint import Checkpoint
+from lenet.storage.checkpoint import Checkpoint
 
 
 def test_what_is_not_finite_is_neither_saved_nor_loaded(tmp_path, monkeypatch):
@@ -25,7 +25,7 @@ def test_what_is_not_finite_is_neither_saved_nor_loaded(tmp_path, monkeypatch):
         assert refusal.value.exit_code == 1
         assert path.read_bytes() == before
         with monkeypatch.context() as patch:
-            patch.setattr("lenet.checkpoint._not_finite", lambda _: None)
+            patch.setattr("lenet.storage.checkpoint._not_finite", lambda _: None)
             broken.save(tmp_path / "broken")
         with pytest.raises(UserError, match="output/kernel is not finite"):
             Checkpoint.load(tmp_path / "broken")

@@ -10,11 +10,11 @@ import pytest
 
 from lenet import config, dataset
 from lenet.architecture import Architecture, Conv
-from lenet.checkpoint import Checkpoint
-from lenet.curves import CurveWriter
 from lenet.errors import UserError
-from lenet.run import PARTS, Run
 from lenet.settings import Settings
+from lenet.storage.checkpoint import Checkpoint
+from lenet.storage.curves import CurveWriter
+from lenet.storage.run import PARTS, Run
 from lenet.study import figures, report
 from lenet.study.entry import REPORTED_STEPS
 

@@ -13,10 +13,10 @@ import pytest
 from backends import FRAMEWORKS
 from lenet import dataset
 from lenet.backend import TrainingState, storage_dtype
-from lenet.checkpoint import Checkpoint
 from lenet.config import load
 from lenet.initialization import initial_parameters
 from lenet.settings import Settings
+from lenet.storage.checkpoint import Checkpoint
 from lenet.training import Training
 
 LENET = load("lenet").architecture

@@ -11,10 +11,10 @@ import pytest
 from conftest import PROJECT, files, run_folder
 
 from lenet import dataset
-from lenet.checkpoint import Checkpoint, Stage
 from lenet.config import load
-from lenet.run import Run
 from lenet.settings import Settings
+from lenet.storage.checkpoint import Checkpoint, Stage
+from lenet.storage.run import Run
 from lenet.study import report as study
 from lenet.training import Training
 
@@ -105,7 +105,7 @@ def test_notices_of_runs_reach_the_user_and_the_report_loads_no_framework(tmp_pa
     (tmp_path / "site").mkdir()
     (tmp_path / "site/sitecustomize.py").write_text(
         f"import sys; sys.path.insert(0, {str(PROJECT)!r})\n"
-        "import lenet.machine; lenet.machine.lacks_bfloat16 = lambda: True\n"
+        "import lenet.system.machine; lenet.system.machine.lacks_bfloat16 = lambda: True\n"
     )
     (tmp_path / "torch.py").write_text("raise SystemExit('a module of the current folder')")
     code = "import sys, lenet; lenet.report(sys.argv[1], steps=int(sys.argv[4]), framework='pytorch', seeds=1, "

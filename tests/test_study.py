@@ -8,8 +8,8 @@ import time
 import jobs
 from conftest import run_folder
 
-from lenet.curves import read_curves
-from lenet.run import Run
+from lenet.storage.curves import read_curves
+from lenet.storage.run import Run
 
 STEPS = 400  # of a run that takes longer than the start of the next report
 

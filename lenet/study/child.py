@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from lenet import api, dataset
-from lenet.checkpoint import Checkpoint
 from lenet.config import read
 from lenet.errors import UserError, exit_code
-from lenet.run import Run
 from lenet.settings import Settings
+from lenet.storage.checkpoint import Checkpoint
+from lenet.storage.run import Run
 from lenet.study.plan import Member
+from lenet.system.streams import prepare_streams
 
 
 def main(
@@ -30,5 +31,6 @@ def main(
 
 
 if __name__ == "__main__":
+    prepare_streams()
     task = json.load(sys.stdin)
     sys.exit(exit_code(lambda: main(**task)))

@@ -9,10 +9,10 @@ from typing import Any, Self
 import numpy as np
 
 from lenet.architecture import Architecture
-from lenet.curves import Curve
 from lenet.dataset import MNIST
 from lenet.errors import UserError
 from lenet.settings import Settings
+from lenet.storage.curves import Curve
 from lenet.study.plan import Member
 
 REPORTED_STEPS = 1000  # of the 2017 report

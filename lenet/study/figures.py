@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from lenet.architecture import CLASSES, IMAGE_SHAPE, Architecture
-from lenet.curves import Curve
+from lenet.storage.curves import Curve
 
 # Text, page, grid; then one hue a framework, from Okabe and Ito's palette for colour-blind readers.
 THEMES = {

@@ -15,10 +15,11 @@ from typing import IO, Any
 
 from tqdm import tqdm
 
-from lenet.checkpoint import Stage
 from lenet.errors import NOTICE, UserError, notice
-from lenet.run import Run
 from lenet.settings import Settings
+from lenet.storage.checkpoint import Stage
+from lenet.storage.run import Run
+from lenet.system.streams import print_line
 
 PROJECT = str(Path(__file__).parents[2])
 
@@ -85,6 +86,10 @@ def train(
     notices: set[str] = set()
     interrupted = threading.Event()
     path = os.pathsep.join(filter(None, [PROJECT, os.environ.get("PYTHONPATH")]))
+    # A terminal's Ctrl-C reaches this process alone, which forwards it once.
+    own_group: dict[str, Any] = {"process_group": 0, "pass_fds": [lock.fileno()]}
+    if os.name == "nt":
+        own_group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}  # type: ignore[attr-defined]
 
     def run_to_end(member: Member) -> str:
         task = {"settings": dataclasses.asdict(member.settings), "framework": member.framework, "steps": steps, **flags}
@@ -96,13 +101,12 @@ def train(
             text=True,
             errors="replace",
             env=os.environ | {"PYTHONPATH": path},
-            pass_fds=[lock.fileno()],
-            process_group=0,  # a terminal's Ctrl-C reaches this process alone, which forwards it once
+            **own_group,
         ) as child:
             children.add(child)
             if interrupted.is_set():  # it was started after the signal was forwarded
                 child.terminate()
-            _, messages = child.communicate(json.dumps(task))
+            messages: str = child.communicate(json.dumps(task))[1]
             children.remove(child)
         lines = messages.splitlines()
         for line in lines:
@@ -122,9 +126,14 @@ def train(
     with ThreadPoolExecutor(jobs) as pool, bar:
         try:
             futures = {pool.submit(run_to_end, member): member for member in lacking}
-            for future in as_completed(futures):
+            for count, future in enumerate(as_completed(futures), total - len(lacking) + 1):
+                member = futures[future]
                 if error := future.result():
-                    errors[futures[future]] = error
+                    errors[member] = error
+                else:
+                    accuracy = 100 * member.run.result["test_accuracy"]
+                    with tqdm.external_write_mode(sys.stderr):
+                        print_line(f"{member}: test accuracy {accuracy:.2f} %, run {count} of {total}", sys.stderr)
                 bar.update()
         except BaseException:  # a signal: cancel the runs that wait, terminate those that run
             interrupted.set()

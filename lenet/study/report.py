@@ -16,15 +16,15 @@ from markupsafe import Markup
 
 from lenet.dataset import MNIST, Dataset
 from lenet.errors import UserError, notice
-from lenet.files import lock, replacing, writing
-from lenet.interrupt import handling, stop
-from lenet.machine import processor
-from lenet.run import Run
 from lenet.settings import Settings
+from lenet.storage.run import Run
 from lenet.study import figures, plan
 from lenet.study.entry import Entry
 from lenet.study.page import page
 from lenet.study.plan import Member
+from lenet.system.files import lock, replacing, writing
+from lenet.system.interrupt import handling, stop
+from lenet.system.machine import processor
 
 PIXELS_PER_INCH = 96  # of the page
 

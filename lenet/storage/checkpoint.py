@@ -14,10 +14,10 @@ from safetensors.numpy import save_file
 from lenet.backend import TrainingState, storage_dtype
 from lenet.config import read
 from lenet.errors import UserError
-from lenet.files import replacing
-from lenet.formats import lenet1
 from lenet.initialization import initial_parameters
 from lenet.settings import Settings
+from lenet.storage import lenet1, others
+from lenet.system.files import replacing
 
 FORMAT = "lenet-2"
 KEY = "lenet"  # the one metadata key: the library writes several in random order
@@ -106,6 +106,9 @@ class Checkpoint:
         except FileNotFoundError:
             raise UserError(f"there is no checkpoint {path}; train one first, or name another after --load") from None
         except (OSError, SafetensorError, LookupError, TypeError, ValueError, RecursionError, UserError) as error:
+            if kind := others.describe(path):
+                text = f"{path}: {kind}, it seems; only this program's own checkpoint.safetensors can be loaded"
+                raise UserError(text) from None
             raise UserError(f"{path}: not a checkpoint, or not a whole one: {error}") from None
 
 

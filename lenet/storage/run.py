@@ -10,11 +10,11 @@ from typing import IO, Any, Self
 
 import numpy as np
 
-from lenet.checkpoint import Checkpoint
-from lenet.curves import Curve, event_files, read_curves
 from lenet.errors import UserError, notice
-from lenet.files import TEMPORARY, lock, replacing, writing
 from lenet.settings import Settings
+from lenet.storage.checkpoint import Checkpoint
+from lenet.storage.curves import Curve, event_files, read_curves
+from lenet.system.files import TEMPORARY, lock, replacing, writing
 
 CHECKPOINT = "checkpoint.safetensors"
 PARTS = ("train", "test")  # the folders of TensorBoard's curves
@@ -95,7 +95,7 @@ class Run:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             held = lock(self.folder.with_name(f"{self.folder.name}.lock"))
         except BlockingIOError as error:
-            raise UserError(f"process {error} trains in {self.folder}; wait for it, or choose another --seed") from None
+            raise UserError(f"{error} trains in {self.folder}; wait for it, or choose another --seed") from None
         except OSError as error:
             raise UserError(f"cannot write to the log folder: {error}; choose another with --log_dir") from None
         try:

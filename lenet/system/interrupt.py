@@ -50,6 +50,10 @@ def _handle(handler: Callable[[int, FrameType | None], Any] | signal.Handlers) -
     """Set the handler of each signal; returns the handlers before, by the signal's number."""
     if threading.current_thread() is not threading.main_thread():  # Python handles signals in the main thread alone
         return {}
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    signals = [getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP")]  # Windows has no SIGHUP
     # A shell has its background jobs ignore SIGINT, and nohup SIGHUP: that stays so.
-    return {number: signal.signal(number, handler) for number in numbers if signal.getsignal(number) != signal.SIG_IGN}
+    return {
+        number: signal.signal(number, handler)
+        for number in filter(None, signals)
+        if signal.getsignal(number) != signal.SIG_IGN
+    }

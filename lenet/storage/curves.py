@@ -16,7 +16,7 @@ from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import PyRecordReader_
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from lenet.errors import notice
-from lenet.files import sync, writing
+from lenet.system.files import sync, writing
 
 PATTERN = "events.out.tfevents.lenet*"  # TensorBoard looks for "tfevents" in the name
 

@@ -1,1 +1,0 @@
-"""Older formats of checkpoints, which still load."""

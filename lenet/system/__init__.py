@@ -1,0 +1,1 @@
+"""What is asked of the operating system: durable files and locks, signals, cores, the terminal."""

@@ -1,0 +1,140 @@
+"""What a user's computer may lack: locks, folders that sync, Windows' functions, streams, memory, a home."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import PROJECT, run_folder
+
+from lenet.storage.checkpoint import Checkpoint
+
+pytestmark = pytest.mark.framework
+
+# Each is a program that changes the system and then is main.py.
+MAIN = "import sys; sys.path.insert(0, {project!r}); {change}; import main; sys.exit(main.main(sys.argv[1:]))"
+FAIL = "def fail(number, *_): raise OSError(number, os.strerror(number))"
+LOCKS = f"""import errno, os, lenet.system.files as files
+{FAIL}
+files.lock_descriptor = lambda *_, **__: fail(errno.{{}})
+0"""
+FOLDERS = f"""import os, stat
+{FAIL}
+fsync = os.fsync
+os.fsync = lambda file: fail({{}}) if stat.S_ISDIR(os.fstat(file).st_mode) else fsync(file)
+0"""
+# rclone's default mount: a file is written once, from its beginning to its end.
+ONCE = f"""import errno, os, pathlib
+{FAIL}
+path_open = pathlib.Path.open
+def checked_open(path, mode="r", *more, **keywords):
+    if set("a+") & set(mode) and str(path) != os.devnull: fail(errno.EPERM)
+    return path_open(path, mode, *more, **keywords)
+pathlib.Path.open = checked_open
+0"""
+# PyTorch is imported before: it has a version for Windows of its own.
+WINDOWS = "import torch, os, signal, warnings; sys.modules['fcntl'] = None; del signal.SIGHUP, os.O_DIRECTORY; "
+WINDOWS += "warnings.simplefilter('ignore')"  # filelock warns, which has locks on Windows
+
+
+def python(change, *flags):
+    """The command that changes the system and then is main.py."""
+    return [sys.executable, "-c", MAIN.format(project=str(PROJECT), change=change), *flags]
+
+
+@pytest.fixture
+def flags(small_data, tmp_path):
+    """The flags of a short run."""
+    flags = ["--train", "--train_num", "3", "--config", "lenet5", "--framework", "pytorch", "--batch_size", "20"]
+    return [*flags, "--data_dir", str(small_data), "--log_dir", str(tmp_path / "logs")]
+
+
+def run(command, **options):
+    done = subprocess.run(command, capture_output=True, text=True, **options)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "notices"),
+    [
+        (LOCKS.format("ENOLCK"), ["without locks"]),
+        (LOCKS.format("ENOSYS"), ["without locks"]),
+        (FOLDERS.format(22), ["syncs no folders"]),
+        (ONCE, ["without locks"]),
+        (WINDOWS, ["without locks"]),
+    ],
+    ids=["no locks", "no function for locks", "folders that do not sync", "only written once", "Windows"],
+)
+def test_a_system_that_lacks_something_gets_a_notice_and_trains(flags, change, notices, tmp_path):
+    for more in ((), ("--load",)):
+        code, out, err = run(python(change, *flags, *more))
+        assert (code, out.count("\n"), err.count("\n")) == (0, 1, len(notices)), err
+        assert err.startswith("lenet: notice: ")
+        assert all(words in err for words in notices)
+    assert Checkpoint.load(run_folder(tmp_path / "logs", "pytorch") / "checkpoint.safetensors").state.step == 6
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_a_run_without_streams_trains_and_saves(flags, closed, tmp_path):
+    code, _, err = run(["sh", "-c", f'exec "$0" "$@" {closed}', sys.executable, str(PROJECT / "main.py"), *flags])
+    assert (code, err) == (0, "")
+    folder = run_folder(tmp_path / "logs", "pytorch")
+    assert json.loads((folder / "result.json").read_text())["step"] == 3
+
+
+def test_without_a_terminal_a_line_a_minute_says_how_far_it_is(flags):
+    code, out, err = run(python("import lenet.system.progress as progress; progress.LINE_SECONDS = 0", *flags))
+    assert (code, out.count("\n")) == (0, 1)
+    assert re.match(r"step 1 of 3, batch accuracy 0\.\d\d, after 0 min\n", err)
+    assert re.search(r"\nstep 3 of 3, batch accuracy 0\.\d\d, after 0 min\n$", err)
+
+
+def test_a_name_that_the_terminal_cannot_show_is_escaped(flags, tmp_path):
+    log_dir = tmp_path / "é"
+    words = [sys.executable, str(PROJECT / "main.py"), *flags, "--log_dir", str(log_dir)]
+    code, out, err = run(words, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert (code, err) == (0, "")
+    assert f"{tmp_path}/\\xe9/lenet5" in out
+    assert run_folder(log_dir, "pytorch")
+
+
+def test_a_home_in_a_path_is_expanded(flags, tmp_path):
+    code, out, _ = run(python("0", *flags, "--log_dir=~/mine"), env={**os.environ, "HOME": str(tmp_path)}, cwd=tmp_path)
+    assert code == 0
+    assert f" {tmp_path}/mine/lenet5" in out
+    assert not (tmp_path / "~").exists()
+
+
+# With less, TensorFlow ends in its own code, which cannot be caught.
+@pytest.mark.parametrize(("framework", "gigabytes"), [("pytorch", 2), ("keras", 8)])
+def test_a_batch_that_is_larger_than_the_memory_is_named(framework, gigabytes, tmp_path):
+    limit = f"""import backends, resource
+backends.load({framework!r})
+used = next(int(line.split()[1]) for line in open('/proc/self/status') if line.startswith('VmSize'))
+resource.setrlimit(resource.RLIMIT_AS, 2 * [used * 1024 + ({gigabytes} << 30)])
+0"""
+    flags = ["--train", "--train_num", "3", "--framework", framework, "--batch_size", "55000"]
+    code, out, err = run(python(limit, *flags, "--log_dir", str(tmp_path)))
+    assert (code, out) == (1, ""), err
+    assert "not enough memory for 55000 images at once; choose a smaller --batch_size" in err
+    assert err.count("\n") == 1
+
+
+def test_the_first_process_of_a_container_hears_sigterm_from_the_first_moment(flags):
+    slow = "import signal, time, backends; backends.load = lambda name: (print('ready', flush=True), time.sleep(60))"
+    words = ["unshare", "--pid", "--fork", "--kill-child", *python(slow, *flags)]
+    if subprocess.run(["unshare", "--pid", "--fork", "true"], capture_output=True).returncode:
+        pytest.skip("no namespace can be made here")
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as outer:
+        assert outer.stdout.readline() == "ready\n"
+        (child,) = Path(f"/proc/{outer.pid}/task/{outer.pid}/children").read_text().split()
+        os.kill(int(child), signal.SIGTERM)
+        started = time.monotonic()
+        _, err = outer.communicate()
+    assert (outer.returncode, err) == (143, "main.py: stopped by SIGTERM\n")
+    assert time.monotonic() - started < 5
