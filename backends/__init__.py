@@ -29,25 +29,47 @@ def keras_engine() -> tuple[str, str]:
         return "tensorflow", "Keras's default"
 
 
-# What each needs, in the order in which they are taken when none is named; Keras computes with another library.
-MODULES = {"pytorch": ("torch",), "tensorflow": ("tensorflow",), "keras": ("keras", keras_engine()[0])}
+# The package of each, in the order in which they are taken when none is named.
+MODULES = {"pytorch": "torch", "tensorflow": "tensorflow", "keras": "keras"}
 
 
 def installed() -> list[str]:
-    """Return the frameworks whose packages are here, without importing them; UserError if there is none."""
-    names = [name for name, modules in MODULES.items() if all(map(importlib.util.find_spec, modules))]
+    """Return the frameworks that can train here, without importing them; UserError if there is none."""
+    names = [name for name in MODULES if not _missing(name)]
     if not names:
         raise UserError("no framework is installed: pip install -r requirements/pytorch.txt, or another's file")
     return names
 
 
-def load(framework: str) -> "type[Backend]":
-    """Import one framework and what is written for it; UserError if it is not installed."""
+def _missing(framework: str) -> list[str]:
+    """The packages that a framework needs and that are not here; Keras computes with another library."""
+    needed = ["keras", keras_engine()[0]] if framework == "keras" else [MODULES[framework]]
+    return [module for module in needed if not _is_installed(module)]
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ValueError:  # an import of it has failed
+        return False
+
+
+def require(framework: str) -> None:
+    """Raise UserError if there is no such framework, or if it cannot train here; imports nothing."""
     if framework not in FRAMEWORKS:
         raise UserError(f"there is no framework '{framework}', only {', '.join(FRAMEWORKS)}")
     if framework == "keras" and (asked := keras_engine())[0] not in ENGINES:
         engine, source = asked
         raise UserError(f"Keras on {engine}, as {source} asks, cannot train; set KERAS_BACKEND to {', '.join(ENGINES)}")
+    if missing := _missing(framework):
+        files = {"torch": "-r requirements/pytorch.txt", "jax": "jax"}  # Keras's other engines
+        packages = files.get(missing[0], f"-r requirements/{framework}.txt")
+        raise UserError(f"{framework} needs {missing[0]}, which is not installed: pip install {packages}")
+
+
+def load(framework: str) -> "type[Backend]":
+    """Import one framework and what is written for it; UserError if that is not possible."""
+    require(framework)
     # Threads of PyTorch that wait for others spin; on a busy machine they would take the time from those.
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     # TensorFlow's C++ code, alone or under Keras, logs much that its user cannot act on; Python's errors stay.
@@ -61,9 +83,8 @@ def load(framework: str) -> "type[Backend]":
         with silenced_stderr():
             backend: type[Backend] = importlib.import_module(f"backends.{framework}").LeNet
     except ImportError as error:
-        files = {"torch": "-r requirements/pytorch.txt", "jax": "jax"}  # Keras's other engines
-        packages = files.get(str(error.name), f"-r requirements/{framework}.txt")
-        raise UserError(f"{framework} cannot be imported ({error}); install it: pip install {packages}") from None
+        advice = f"install it again: pip install -r requirements/{framework}.txt"
+        raise UserError(f"{framework} cannot be imported ({error}); {advice}") from None
     return backend
 
 

@@ -116,6 +116,8 @@ def report(
     data = dataset.load(data_dir)
     configs = [config] if isinstance(config, str | Path) else [*(config or CONFIGS)]
     frameworks = [framework] if isinstance(framework, str) else [*(framework or sorted(backends.installed()))]
+    for name in frameworks:
+        backends.require(name)
     settings = [
         Settings.of(config_file.load(name), data.fingerprint).changed(changes, seed=seed, precision=precision)
         for seed in range(seeds)
