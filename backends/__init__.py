@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lenet.errors import UserError
+from lenet.errors import UserError, importing
 
 if TYPE_CHECKING:
     from lenet.backend import Backend
@@ -80,7 +80,7 @@ def load(framework: str) -> "type[Backend]":
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     try:
-        with silenced_stderr():
+        with importing(framework), silenced_stderr():
             backend: type[Backend] = importlib.import_module(f"backends.{framework}").LeNet
     except ImportError as error:
         advice = f"install it again: pip install -r requirements/{framework}.txt"

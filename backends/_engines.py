@@ -22,7 +22,6 @@ def set_up_tensorflow(device: str, threads: int, name: str = "TensorFlow") -> st
         tf.config.threading.set_inter_op_parallelism_threads(threads)
     except RuntimeError as error:
         raise UserError(f"{name} sets device and threads once in a process: start another process ({error})") from None
-    tf.get_logger().setLevel("ERROR")  # it warns of several runs in one process: each compiles its own functions
     tf.config.experimental.enable_op_determinism()
     tf.config.experimental.enable_tensor_float_32_execution(False)  # on a GPU float32 would be TF32
     return device

@@ -10,7 +10,7 @@ from lenet import config as config_file
 from lenet import dataset
 from lenet.config import CONFIGS
 from lenet.dataset import Dataset
-from lenet.errors import UserError, notice, require_at_least
+from lenet.errors import UserError, importing, notice, require_at_least
 from lenet.settings import Settings, difference, flat
 from lenet.storage.checkpoint import MAXIMUM_STEP, Checkpoint
 from lenet.storage.run import Run
@@ -110,7 +110,8 @@ def report(
     By default: all of configs/, every framework that is installed, one run at once for two cores. Each run is a process
     of its own; what is trained is not trained again. The report names the `command` that made it. Raises UserError.
     """
-    from lenet.study import report as study  # it imports matplotlib, which nothing else needs
+    with importing("matplotlib"):  # which nothing else needs
+        from lenet.study import report as study
 
     require_at_least(1, steps=steps, seeds=seeds, jobs=jobs, threads=threads, save_every=save_every)
     data = dataset.load(data_dir)

@@ -125,6 +125,23 @@ resource.setrlimit(resource.RLIMIT_AS, 2 * [used * 1024 + ({gigabytes} << 30)])
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("package", ["tensorflow", "keras", "matplotlib"])
+def test_a_system_without_a_folder_for_temporary_files_is_told_so_in_one_line(package, flags, tmp_path):
+    change = "import os, tempfile; tempfile._candidate_tempdir_list = lambda: ['/proc']"
+    what = ["--report", "--seeds", "1"] if package == "matplotlib" else ["--train"]
+    name = "pytorch" if package == "matplotlib" else package
+    flags = [*what, *flags[1:5], "--framework", name, *flags[7:]]
+    environment = {**os.environ, "HOME": "/proc"}
+    code, out, err = run(python(change, *flags), env=environment)
+    assert (code, out, err.count("\n")) == (2, "", 1), err
+    assert f"main.py: {package} cannot be imported: " in err
+    assert "name a folder that can be written in the environment variable TMPDIR" in err
+    assert not (tmp_path / "logs").exists()
+    code, out, err = run(python("0", *flags), env=environment | {"TMPDIR": str(tmp_path)})
+    assert (code, out.count("\n")) == (0, 1), err
+    assert re.fullmatch(r"(lenet5,\S* pytorch seed \d: test accuracy .*\n)*", err)
+
+
 def test_the_first_process_of_a_container_hears_sigterm_from_the_first_moment(flags):
     slow = "import signal, time, backends; backends.load = lambda name: (print('ready', flush=True), time.sleep(60))"
     words = ["unshare", "--pid", "--fork", "--kill-child", *python(slow, *flags)]
