@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import backends
 from lenet import config as config_file
 from lenet import dataset
-from lenet.config import CONFIGS
 from lenet.dataset import Dataset
 from lenet.errors import UserError, importing, notice, require_at_least
 from lenet.settings import Settings, difference, flat
@@ -43,9 +42,8 @@ def train(
 
     `load` is a run's folder or a checkpoint to go on from; True is the run of this name, or else of the config's own
     name, if there is one. `changes` are new values by key of the config: {"learning_rate": 1e-3, "conv[1].kernel": 7}.
-    Without `config`, `seed` and `precision` the checkpoint's hold, or lenet, 0 and float32. `framework` is by default
-    the first of pytorch, tensorflow and keras that is installed, `device` auto, cpu or gpu, `threads` the number of
-    physical cores that the process may use. Raises UserError.
+    Without `config`, `seed` and `precision` the checkpoint's hold, or lenet, 0 and float32. The default `framework` is
+    the first of pytorch, tensorflow and keras that is installed. `device` is auto, cpu or gpu. Raises UserError.
     """
     require_at_least(0 if load else 1, steps=steps)
     require_at_least(1, threads=threads, save_every=save_every)
@@ -115,12 +113,12 @@ def report(
 
     require_at_least(1, steps=steps, seeds=seeds, jobs=jobs, threads=threads, save_every=save_every)
     data = dataset.load(data_dir)
-    configs = [config] if isinstance(config, str | Path) else [*(config or CONFIGS)]
+    configs = [config] if isinstance(config, str | Path) else [*(config or config_file.CONFIGS)]
     frameworks = [framework] if isinstance(framework, str) else [*(framework or sorted(backends.installed()))]
     for name in frameworks:
         backends.require(name)
     settings = [
-        Settings.of(config_file.load(name), data.fingerprint).changed(changes, seed=seed, precision=precision)
+        _changed(Settings.of(config_file.load(name), data.fingerprint), changes, seed=seed, precision=precision)
         for seed in range(seeds)
         for name in configs
     ]
@@ -151,6 +149,16 @@ def advance(
         trainer.train(run, steps, save_every)
 
 
+def _changed(settings: Settings, changes: Changes, **given: Any) -> Settings:
+    """The settings with new values by key of the config, and with each other value that is not None."""
+    architecture, training = config_file.change(settings.architecture, settings.training, changes or {})
+    given = {key: value for key, value in given.items() if value is not None}
+    try:
+        return dataclasses.replace(settings, architecture=architecture, training=training, **given)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
 def _start(
     log_dir: Path,
     framework: str,
@@ -162,15 +170,15 @@ def _start(
     **given: Any,
 ) -> tuple[Run | None, Checkpoint]:
     """The run to go on from, None for step 0, and the checkpoint with the settings from now on."""
-    wanted = Settings.of(config_file.load(config or "lenet"), data.fingerprint).changed(changes, **given)
+    wanted = _changed(Settings.of(config_file.load(config or "lenet"), data.fingerprint), changes, **given)
     if load is False:
         return None, Checkpoint.initial(wanted)
-    source = Run.at(Path(load)) if load is not True else _own_run(log_dir, framework, wanted)
+    source = Run.at(Path(load)) if load is not True else Run.own(log_dir, wanted, framework)
     if load is True and training and not source.path.exists():
         notice(f"there is no run to go on from in {source.folder}; it begins at step 0")
         return None, Checkpoint.initial(wanted)
     found = source.checkpoint
-    settings = found.settings.changed(changes, **given)
+    settings = _changed(found.settings, changes, **given)
     expected = wanted if config or load is True else settings
     if other := difference(flat(found.settings.architecture), flat(expected.architecture)):
         raise UserError(f"{source.path}: a checkpoint of another architecture: {other}; choose its own with --config")
@@ -180,13 +188,6 @@ def _start(
         notice(f"{source.path} was trained on other data: {known.name}, not {here.name}")
     settings = dataclasses.replace(settings, data=here) if training else settings
     return source, dataclasses.replace(found, settings=settings)
-
-
-def _own_run(log_dir: Path, framework: str, wanted: Settings) -> Run:
-    """The run of these settings, or if it has no checkpoint that of the config's own values, on this data or MNIST."""
-    own = [Settings.of(wanted.config, data).changed(seed=wanted.seed) for data in (wanted.data, dataset.MNIST)]
-    runs = [Run.of(log_dir, each, framework) for each in [wanted, *own] if each.architecture == wanted.architecture]
-    return next((run for run in runs if run.path.exists()), runs[0])
 
 
 def _trainer(framework: str, data: Dataset, start: Checkpoint, device: str, threads: int | None) -> Trainer:

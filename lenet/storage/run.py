@@ -1,5 +1,6 @@
 """Run: a run's folder, its name, its lock and its files."""
 
+import dataclasses
 import itertools
 import json
 import shutil
@@ -10,6 +11,7 @@ from typing import IO, Any, Self
 
 import numpy as np
 
+from lenet.dataset import MNIST
 from lenet.errors import UserError, notice
 from lenet.settings import Settings
 from lenet.storage.checkpoint import Checkpoint
@@ -33,6 +35,14 @@ class Run:
     def of(cls, log_dir: Path, settings: Settings, framework: str) -> Self:
         """Return the run that these settings and this framework have in a log folder."""
         return cls(log_dir / settings.variant / framework / f"seed-{settings.seed}" / CHECKPOINT)
+
+    @classmethod
+    def own(cls, log_dir: Path, settings: Settings, framework: str) -> Self:
+        """Return the run of these settings, or without a checkpoint that of the config's own, on this data or MNIST."""
+        own = dataclasses.replace(Settings.of(settings.config, settings.data), seed=settings.seed)
+        candidates = [settings, own, dataclasses.replace(own, data=MNIST)]
+        runs = [cls.of(log_dir, each, framework) for each in candidates if each.architecture == settings.architecture]
+        return next((run for run in runs if run.path.exists()), runs[0])
 
     @classmethod
     def at(cls, path: Path) -> Self:
