@@ -17,7 +17,7 @@ from backends import FRAMEWORKS, MODULES
 from lenet.errors import UserError, exit_code
 from lenet.flags import Parser, choice, key_and_value, path, value_of, whole_number
 from lenet.system.machine import DEVICES, PRECISIONS
-from lenet.system.streams import prepare_streams, print_line
+from lenet.system.streams import prepare_streams, print_result
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,36 +35,36 @@ def dispatch(flags: argparse.Namespace) -> int:
 def train(**options: Any) -> int:
     """Train a run and print its result."""
     run = lenet.train(**options)
-    return print_result(result_line(run.result, run.folder))
+    return show(result_line(run.result), run.folder)
 
 
 def test(**options: Any) -> int:
     """Test a run and print the result."""
     result = lenet.test(**options)
-    return print_result(result_line(result, result["checkpoint"]))
+    return show(result_line(result), result["checkpoint"])
 
 
 def report(**options: Any) -> int:
     """Train what a report lacks, and print the path of its page."""
     done = lenet.report(**options, command=sys.argv)
     if done.page:
-        print_result(str(done.page))
+        show("", done.page)
     return 1 if done.errors else 0
 
 
-def result_line(result: dict[str, Any], place: Path | str) -> str:
+def result_line(result: dict[str, Any]) -> str:
     """Return the line that says what a run came to."""
     data = "" if result["data"] == "mnist" or f"data={result['data']}" in result["variant"] else f" on {result['data']}"
     return (
         f"{result['variant']} {result['framework']} seed {result['seed']} step {result['step']}{data}: "
         f"test accuracy {100 * result['test_accuracy']:.2f} %, cross-entropy {result['test_cross_entropy']:.4f}, "
-        f"{result['images_per_second']:,.0f} images/s, {place}"
+        f"{result['images_per_second']:,.0f} images/s,"
     )
 
 
-def print_result(line: str) -> int:
-    """Print it to stdout and return the exit code 0; UserError if it cannot be written."""
-    if not print_line(line, sys.stdout):
+def show(text: str, place: Path | str) -> int:
+    """Print a result and where it is, and return the exit code 0; UserError if it cannot be written."""
+    if not print_result(text, str(place)):
         raise UserError("the result cannot be written to stdout; what was saved is whole", 1)
     return 0
 
@@ -114,7 +114,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         help="device that computes (default: auto, a GPU if there is one)",
     )
     threads = whole_number(1, os.cpu_count() or 1)
-    flag("--threads", type=threads, metavar="N", help="number of threads (default: the physical cores)")
+    flag("--threads", type=threads, metavar="N", help="number of threads (default: OMP_NUM_THREADS, or the cores)")
     flags = parser.parse(sys.argv[1:] if argv is None else argv)
     check(flags, parser.error)
     flags.changes = dict(flags.changes or [])
@@ -139,7 +139,7 @@ def check(flags: argparse.Namespace, error: Callable[[str], Any]) -> None:
     if not flags.report and (flags.seeds or flags.jobs):
         error("--seeds and --jobs go with --report")
     if flags.steps == 0 and flags.load is None:
-        error("argument --train_num: '0' is not a whole number from 1; with --load, 0 only tests a run that was killed")
+        error("--train_num must be 1 or more; with --load it may be 0, to test a run that was killed before its test")
     if not flags.report and max(len(flags.config or []), len(flags.framework or [])) > 1:
         error("several --config or --framework go with --report")
 

@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,10 +23,10 @@ def keras_engine() -> tuple[str, str]:
     """Return the library that Keras will compute with, and what asks for it."""
     if engine := os.environ.get("KERAS_BACKEND"):
         return engine, "KERAS_BACKEND"
-    path = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "keras.json"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))["backend"], str(path)
-    except (OSError, ValueError, LookupError, TypeError):
+        path = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "keras.json"
+        return str(json.loads(path.read_text(encoding="utf-8"))["backend"]), str(path)
+    except (OSError, RuntimeError, ValueError, LookupError, TypeError):  # RuntimeError: the user has no home
         return "tensorflow", "Keras's default"
 
 
@@ -35,7 +36,7 @@ MODULES = {"pytorch": "torch", "tensorflow": "tensorflow", "keras": "keras"}
 
 def installed() -> list[str]:
     """Return the frameworks that can train here, without importing them; UserError if there is none."""
-    names = [name for name in MODULES if not _missing(name)]
+    names = [name for name in MODULES if not _missing(name) and (name != "keras" or keras_engine()[0] in ENGINES)]
     if not names:
         raise UserError("no framework is installed: pip install -r requirements/pytorch.txt, or another's file")
     return names
@@ -50,7 +51,7 @@ def _missing(framework: str) -> list[str]:
 def _is_installed(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None
-    except ValueError:  # an import of it has failed
+    except (ImportError, ValueError):  # there is no package that it is in, or an import of it has failed
         return False
 
 
@@ -82,9 +83,10 @@ def load(framework: str) -> "type[Backend]":
     try:
         with importing(framework), silenced_stderr():
             backend: type[Backend] = importlib.import_module(f"backends.{framework}").LeNet
-    except ImportError as error:
+    except (ImportError, OSError) as error:
+        lines = [line for line in str(error).splitlines() if re.match(r"\w*Error: ", line)] or str(error).split("\n")
         advice = f"install it again: pip install -r requirements/{framework}.txt"
-        raise UserError(f"{framework} cannot be imported ({error}); {advice}") from None
+        raise UserError(f"{framework} cannot be imported: {lines[-1]}; {advice}") from None
     return backend
 
 

@@ -21,7 +21,8 @@ def set_up_tensorflow(device: str, threads: int, name: str = "TensorFlow") -> st
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
     except RuntimeError as error:
-        raise UserError(f"{name} sets device and threads once in a process: start another process ({error})") from None
+        text = f"{name} cannot change its device or threads after its first use; start another process ({error})"
+        raise UserError(text) from None
     tf.config.experimental.enable_op_determinism()
     tf.config.experimental.enable_tensor_float_32_execution(False)  # on a GPU float32 would be TF32
     return device

@@ -174,14 +174,14 @@ def _start(
     if load is False:
         return None, Checkpoint.initial(wanted)
     source = Run.at(Path(load)) if load is not True else Run.own(log_dir, wanted, framework)
-    if load is True and training and not source.path.exists():
+    if load is True and training and not source.exists:
         notice(f"there is no run to go on from in {source.folder}; it begins at step 0")
         return None, Checkpoint.initial(wanted)
     found = source.checkpoint
     settings = _changed(found.settings, changes, **given)
     expected = wanted if config or load is True else settings
     if other := difference(flat(found.settings.architecture), flat(expected.architecture)):
-        raise UserError(f"{source.path}: a checkpoint of another architecture: {other}; choose its own with --config")
+        raise UserError(f"{source.path}: its architecture is another: {other}; give --config its own config")
     known, here = found.settings.data, data.fingerprint
     part = "training_sha256" if training or not known.test_sha256 else "test_sha256"
     if getattr(known, part) != getattr(here, part):

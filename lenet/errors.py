@@ -49,7 +49,9 @@ def importing(package: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        advice = "name a folder that can be written in the environment variable TMPDIR"
+        if "temporary" not in str(error):
+            raise
+        advice = "set the environment variable TMPDIR to a folder that can be written"
         raise UserError(f"{package} cannot be imported: {error.strerror or error}; {advice}") from None
 
 
@@ -61,9 +63,10 @@ def exit_code(action: Callable[[], int], program: str = "lenet") -> int:
     except UserError as error:
         message, code = str(error), error.exit_code
     except ModuleNotFoundError as error:  # the requirements are not installed in this Python
-        message, code = f"{error}; use .venv/bin/python, or pip install -r requirements/pytorch.txt", 2
+        advice = "use the Python in .venv, or install the requirements: pip install -r requirements/pytorch.txt"
+        message, code = f"{error}; {advice}", 2
     except KeyboardInterrupt as interrupt:
-        number = signal.Signals(*(interrupt.args or [signal.SIGINT]))
+        number = next((arg for arg in interrupt.args if isinstance(arg, signal.Signals)), signal.SIGINT)
         message, code = f"stopped by {number.name}", 128 + number
     print_line(f"{program}: {message}", sys.stderr)
     return code

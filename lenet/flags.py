@@ -26,7 +26,7 @@ class Parser(argparse.ArgumentParser):
         for word in unknown:
             name = word.partition("=")[0]
             if not name.startswith("-"):
-                self.error(f"'{word}' belongs to no flag; the number of steps is --train_num's")
+                self.error(f"'{word}' is neither a flag nor a flag's value; the number of steps goes after --train_num")
             near = OTHER_NAMES.get(name.lower()) or closest(name, self._option_string_actions)
             self.error(f"there is no flag {name}" + (f"; did you mean {near}?" if near else ""))
         return flags

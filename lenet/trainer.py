@@ -2,7 +2,6 @@
 
 import dataclasses
 import platform
-import shlex
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -20,6 +19,7 @@ from lenet.system.files import replacing
 from lenet.system.interrupt import interrupt
 from lenet.system.machine import memory_errors
 from lenet.system.progress import Progress
+from lenet.system.streams import command_line
 
 TEST_EVERY = 10  # steps
 TEST_BATCH = 100  # held-out images
@@ -149,8 +149,8 @@ def require_finite(cross_entropies: Sequence[float] | np.ndarray, first_step: in
     """Raise UserError with the first step whose cross-entropy is infinite or not a number."""
     if len(bad := np.flatnonzero(~np.isfinite(cross_entropies))):
         raise UserError(
-            f"the cross-entropy is not finite at step {first_step + bad[0]}, and nothing since the last checkpoint is "
-            "saved; go on from that with --load, or start from scratch, with a smaller --learning_rate",
+            f"the cross-entropy is not finite at step {first_step + bad[0]}; what was saved before is unchanged; "
+            "try a smaller --learning_rate",
             exit_code=1,
         )
 
@@ -159,6 +159,6 @@ def stopped(signal: Any, run: Run, step: int, last: int) -> UserError:
     """Return the error of a run that a signal stopped, and that was saved."""
     return UserError(
         f"stopped by {signal.name}, saved after step {step}; to go on, the same command with "
-        f"--load {shlex.quote(str(run.folder))} --train_num {last - step}",
+        f"--load {command_line(run.folder)} --train_num {last - step}",
         exit_code=128 + signal,
     )

@@ -137,6 +137,11 @@ def report(data_flags):
     return start
 
 
+def notices(err):
+    """The notices and errors in what a report prints to stderr, without the lines of its finished runs."""
+    return [line for line in err.splitlines() if line.startswith(("lenet: ", "main.py: "))]
+
+
 def same_tensors(first, second):
     """Whether two runs' checkpoints have the same bytes in every tensor."""
     a, b = (Checkpoint.load(folder / "checkpoint.safetensors").state for folder in (first, second))

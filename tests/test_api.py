@@ -55,7 +55,7 @@ def test_other_threads_in_the_same_process_are_refused_or_work(framework, option
     if framework.name == "pytorch":
         process.do(jobs.api, "train", "lenet5", threads=2, **run)
     else:
-        with pytest.raises(lenet.UserError, match="once in a process: start another process"):
+        with pytest.raises(lenet.UserError, match="after its first use; start another process"):
             process.do(jobs.api, "train", "lenet5", threads=2, **run)
 
 

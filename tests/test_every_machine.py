@@ -62,11 +62,11 @@ def run(command, **options):
 @pytest.mark.parametrize(
     ("change", "notices"),
     [
-        (LOCKS.format("ENOLCK"), ["without locks"]),
-        (LOCKS.format("ENOSYS"), ["without locks"]),
-        (FOLDERS.format(22), ["syncs no folders"]),
-        (ONCE, ["without locks"]),
-        (WINDOWS, ["without locks"]),
+        (LOCKS.format("ENOLCK"), ["has no locks"]),
+        (LOCKS.format("ENOSYS"), ["has no locks"]),
+        (FOLDERS.format(22), ["cannot sync folders"]),
+        (ONCE, ["has no locks"]),
+        (WINDOWS, ["has no locks"]),
     ],
     ids=["no locks", "no function for locks", "folders that do not sync", "only written once", "Windows"],
 )
@@ -135,7 +135,7 @@ def test_a_system_without_a_folder_for_temporary_files_is_told_so_in_one_line(pa
     code, out, err = run(python(change, *flags), env=environment)
     assert (code, out, err.count("\n")) == (2, "", 1), err
     assert f"main.py: {package} cannot be imported: " in err
-    assert "name a folder that can be written in the environment variable TMPDIR" in err
+    assert "set the environment variable TMPDIR to a folder that can be written" in err
     assert not (tmp_path / "logs").exists()
     code, out, err = run(python("0", *flags), env=environment | {"TMPDIR": str(tmp_path)})
     assert (code, out.count("\n")) == (0, 1), err

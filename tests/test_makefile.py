@@ -67,9 +67,9 @@ def test_an_environment_that_is_half_made_is_made_again(make, tmp_path):
     ("framework", "version", "system", "machine", "words"),
     [
         ("pytorch", (3, 10), "Linux", "x86_64", "3.11 or newer is needed, not 3.10"),
-        ("tensorflow", (3, 14), "Linux", "x86_64", "TensorFlow is not made for Python 3.14 yet, PyTorch is"),
-        ("keras", (3, 14), "Windows", "AMD64", "TensorFlow is not made for Python 3.14 yet, PyTorch is"),
-        ("pytorch", (3, 12), "Darwin", "x86_64", "Macs with an Intel processor"),
+        ("tensorflow", (3, 14), "Linux", "x86_64", "TensorFlow is not made for Python 3.14 yet, only PyTorch is"),
+        ("keras", (3, 14), "Windows", "AMD64", "TensorFlow is not made for Python 3.14 yet, only PyTorch is"),
+        ("pytorch", (3, 12), "Darwin", "x86_64", "an Intel Mac's Python"),
         ("pytorch", (3, 14), "Linux", "x86_64", ""),
         ("tensorflow", (3, 13), "Darwin", "arm64", ""),
         ("keras", (3, 11), "Linux", "aarch64", ""),
@@ -79,6 +79,11 @@ def test_a_python_that_cannot_install_a_framework_is_named(framework, version, s
     found = problem(framework, version, system, machine)
     assert words in found
     assert bool(found) == bool(words)
+
+
+def test_a_python_of_an_environment_that_is_made_is_replaced_by_a_new_environment(monkeypatch):
+    monkeypatch.setattr(sys, "prefix", "/home/me/project/.venv")
+    assert "remove .venv, then name another Python" in problem("keras", (3, 14), "Linux", "x86_64")
 
 
 def test_a_python_that_is_too_old_is_told_so_by_make(make, tmp_path):

@@ -24,7 +24,10 @@ def mistakes():
     yield "train_num alone", ["--test", "--train_num", "5"], "--train_num goes with --train"
     for flag in ("--train_num", "--threads", "--save_every"):
         for value in ("0", "-3", "many", "1.5", ""):
-            complaint = f"argument {flag}: '{value}' is not a whole number "
+            zero = (flag, value) == ("--train_num", "0")
+            complaint = (
+                "--train_num must be 1 or more" if zero else f"argument {flag}: '{value}' is not a whole number "
+            )
             yield f"{flag} {value}", [*train, f"{flag}={value}"], complaint
     for value, complaint in (("0", "must be positive"), ("-3", "must be positive"), ("many", "must be a whole number")):
         yield f"--batch_size {value}", [*train, f"--batch_size={value}"], f"batch_size: {complaint}"
@@ -52,7 +55,11 @@ def mistakes():
         yield f"near flag {flag}", [*train, flag], f"there is no flag {flag.partition('=')[0].replace('-r', '_r')}; "
         yield f"suggested for {flag}", [*train, flag], f"did you mean {near}?"
     yield "unknown flag", [*train, "--zzz"], "there is no flag --zzz (python main.py --help"
-    yield "a number for --train", ["--train", "1000"], "'1000' belongs to no flag; the number of steps is --train_num's"
+    yield (
+        "a number for --train",
+        ["--train", "1000"],
+        "'1000' is neither a flag nor a flag's value",
+    )
     yield "too many steps", ["--train", "--train_num", "9" * 20], f"a run has at most {2**53}"
     yield "test without a run", ["--test"], "there is no checkpoint {tmp}/logs/lenet/"
     changed = ["--set", "dense=[9]", "--set", "conv.1.kernel = 7", "--learning_rate", "1e-3"]
@@ -61,7 +68,7 @@ def mistakes():
     yield "checkpoint missing", [*train, "--load", "{tmp}/nowhere"], "there is no checkpoint {tmp}/nowhere"
     yield "run's folder empty", [*train, "--load", "{tmp}"], "there is no checkpoint {tmp}/checkpoint.safetensors"
     other = [*train, "--load", "{tmp}/other", "--config", "lenet"]
-    yield "other architecture", other, "a checkpoint of another architecture: dense is [8] in it, [1024] here"
+    yield "other architecture", other, "its architecture is another: dense is [8] in it, [1024] here"
     yield "other key", [*other[:-2], "--set", "dense=[9]"], "dense is [8] in it, [9] here"
     yield "truncated", [*train, "--load", "{tmp}/truncated"], "{tmp}/truncated: not a checkpoint, or not a whole one"
     yield "flipped byte", ["--test", "--load", "{tmp}/flipped"], "{tmp}/flipped: not a checkpoint, or not a whole one"

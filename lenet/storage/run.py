@@ -3,10 +3,10 @@
 import dataclasses
 import itertools
 import json
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from shlex import quote
 from typing import IO, Any, Self
 
 import numpy as np
@@ -17,6 +17,7 @@ from lenet.settings import Settings
 from lenet.storage.checkpoint import Checkpoint
 from lenet.storage.curves import Curve, event_files, read_curves
 from lenet.system.files import TEMPORARY, lock, replacing, writing
+from lenet.system.streams import command_line
 
 CHECKPOINT = "checkpoint.safetensors"
 PARTS = ("train", "test")  # the folders of TensorBoard's curves
@@ -42,7 +43,7 @@ class Run:
         own = dataclasses.replace(Settings.of(settings.config, settings.data), seed=settings.seed)
         candidates = [settings, own, dataclasses.replace(own, data=MNIST)]
         runs = [cls.of(log_dir, each, framework) for each in candidates if each.architecture == settings.architecture]
-        return next((run for run in runs if run.path.exists()), runs[0])
+        return next((run for run in runs if run.exists), runs[0])
 
     @classmethod
     def at(cls, path: Path) -> Self:
@@ -51,6 +52,11 @@ class Run:
             return cls(path / CHECKPOINT if path.is_dir() else path)
         except OSError:  # it may not be looked at
             return cls(path)
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a checkpoint that may be looked at."""
+        return os.path.exists(self.path)  # noqa: PTH110 - Path.exists raises PermissionError
 
     @property
     def folder(self) -> Path:
@@ -120,12 +126,12 @@ class Run:
             here = source is not None and source.path.resolve() == self.path.resolve()
             if here and self.checkpoint.sha256 != sha256:
                 raise UserError(f"another process has just trained in {self.folder}; start this one again")
-            if source and not here and self.path.exists():
+            if source and not here and self.exists:
                 raise UserError(
-                    f"there is a run in {self.folder} already; go on with it by --load {quote(str(self.folder))}, "
+                    f"there is a run in {self.folder} already; go on with it by --load {command_line(self.folder)}, "
                     "or choose another --log_dir for this one"
                 )
-            if not here and (self.path.exists() or (source and self.folder.exists())):
+            if not here and (self.exists or (source and self.folder.exists())):
                 names = (self.folder.with_name(f"{self.folder.name}.{i}") for i in itertools.count(1))
                 aside = self.folder.rename(next(name for name in names if not name.exists()))
                 notice(f"the run that was in {self.folder} is in {aside} now")

@@ -24,7 +24,7 @@ def main(
         raise UserError("the data has changed since the report began; start it again")
     run = Run.of(Path(log_dir), wanted, framework)
     if not Member(wanted, framework, run).is_complete(steps):  # it may have gone on since the report began
-        source = run if run.path.exists() else None
+        source = run if run.exists else None
         start = source.checkpoint if source else Checkpoint.initial(wanted)
         api.advance(run, source, start, framework, data, steps - start.state.step, **machine)
     return 0

@@ -21,6 +21,7 @@ from lenet.storage.checkpoint import Stage
 from lenet.storage.run import Run
 from lenet.system.streams import print_line
 
+STOP = getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM)  # the first is Windows'
 PROJECT = str(Path(__file__).parents[2])
 
 
@@ -40,15 +41,15 @@ class Member:
 
         UserError if its folder has another run than the beginning of this one.
         """
-        if not self.run.path.exists():
+        if not self.run.exists:
             return False
         found, folder = self.run.checkpoint, self.run.folder
         if found.settings != self.settings:
             raise UserError(f"{folder} is another run: {found.settings.difference(self.settings)}")
         if found.state.step and found.history != (Stage(0, self.framework, self.settings),):
             raise UserError(f"{folder} has another history: other settings or frameworks trained a part of it")
-        if found.state.step > steps:
-            raise UserError(f"{folder} has {found.state.step} steps already: ask for as many, not for {steps}")
+        if (step := found.state.step) > steps:
+            raise UserError(f"{folder} already has {step} steps; use --train_num {step}, not {steps}")
         return found.state.step == steps and self._is_tested(steps)
 
     def _is_tested(self, steps: int) -> bool:
@@ -80,7 +81,7 @@ def train(
 ) -> dict[Member, str]:
     """Bring the runs to `steps`, `jobs` at once; returns the error of each that failed: a line, or a traceback.
 
-    The processes hold the lock, too: if this one is killed, the next report waits for the runs that it began.
+    The processes hold the lock, too, but on Windows: if this one is killed, the next report waits for its runs.
     """
     children: set[subprocess.Popen[str]] = set()
     notices: set[str] = set()
@@ -105,7 +106,7 @@ def train(
         ) as child:
             children.add(child)
             if interrupted.is_set():  # it was started after the signal was forwarded
-                child.terminate()
+                child.send_signal(STOP)
             messages: str = child.communicate(json.dumps(task))[1]
             children.remove(child)
         lines = messages.splitlines()
@@ -139,6 +140,6 @@ def train(
             interrupted.set()
             pool.shutdown(wait=False, cancel_futures=True)
             for child in list(children):
-                child.terminate()
+                child.send_signal(STOP)
             raise
     return errors

@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import re
-import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -25,6 +24,7 @@ from lenet.study.plan import Member
 from lenet.system.files import lock, replacing, writing
 from lenet.system.interrupt import handling, stop
 from lenet.system.machine import processor
+from lenet.system.streams import command_line
 
 PIXELS_PER_INCH = 96  # of the page
 
@@ -60,7 +60,7 @@ def make(
         done = [member for member in members if member not in errors]
         if done:
             with writing(folder):
-                _write(folder, done, steps, data, shlex.join(command))
+                _write(folder, done, steps, data, command_line(*command))
     for member, error in errors.items():
         notice(f"{member} failed: {error}")
     return Report(folder / "report.html" if done else None, {member.run: error for member, error in errors.items()})

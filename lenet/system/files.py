@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -10,6 +11,13 @@ from typing import IO, Any
 from filelock import lock_descriptor
 
 from lenet.errors import UserError, notice_once
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    FULL_SYNC = None
+else:
+    FULL_SYNC = getattr(fcntl, "F_FULLFSYNC", None)  # macOS: fsync alone reaches the drive's cache
 
 TEMPORARY = ".tmp"  # the end of a file's name while it is written
 # What file systems say that have no locks, cannot sync a folder, or only write new files from beginning to end.
@@ -34,6 +42,9 @@ def replacing(path: Path) -> Iterator[Path]:
 def sync(file: IO[Any]) -> None:
     """Wait until an open file's content is on the disk."""
     os.fsync(file.fileno())
+    if FULL_SYNC is not None:
+        with contextlib.suppress(OSError):  # a network share has none
+            fcntl.fcntl(file.fileno(), FULL_SYNC)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -46,7 +57,7 @@ def _sync_folder(folder: Path) -> None:
     except OSError as error:
         if error.errno not in NOT_SUPPORTED:
             raise
-        notice_once(f"{folder} is on a file system that syncs no folders: a power failure may cost the last save")
+        notice_once(f"the file system of {folder} cannot sync folders; a power failure may lose the last save")
     finally:
         os.close(descriptor)
 
@@ -72,7 +83,7 @@ def lock(path: Path, wait: bool = False) -> IO[str]:
     except OSError as error:
         if error.errno not in NOT_SUPPORTED:
             raise
-        notice_once(f"{path.parent} is on a file system without locks: start no second run of this name meanwhile")
+        notice_once(f"the file system of {path.parent} has no locks; do not start the same run twice at once")
         return Path(os.devnull).open("a+")
     if not held:
         with file:
@@ -84,9 +95,15 @@ def lock(path: Path, wait: bool = False) -> IO[str]:
 
 
 def _holder(file: IO[str]) -> str:
-    """The process that holds a lock, from its file, which Windows lets no other process read."""
-    try:
-        file.seek(0)
-        return f"process {file.read()}"
-    except OSError:
-        return "another process"
+    """The process that holds a lock, from its file: it writes its number just after it has the lock."""
+    for _ in range(20):
+        try:
+            file.seek(0)
+            number = int(file.read())
+            os.kill(number, 0)  # sends nothing; without such a process the number is an earlier holder's
+            return f"process {number}"
+        except PermissionError:  # Windows lets no other process read the file
+            break
+        except (OSError, ValueError):
+            time.sleep(0.1)
+    return "another process"

@@ -32,7 +32,7 @@ def interrupt() -> Iterator[Interrupt]:
 def stop(number: int, _: FrameType | None) -> NoReturn:
     """Turn the first signal into KeyboardInterrupt(number), which no `except Exception` catches; a second one kills."""
     _handle(signal.SIG_DFL)
-    raise KeyboardInterrupt(number)
+    raise KeyboardInterrupt(signal.Signals(number))
 
 
 @contextlib.contextmanager
@@ -50,7 +50,8 @@ def _handle(handler: Callable[[int, FrameType | None], Any] | signal.Handlers) -
     """Set the handler of each signal; returns the handlers before, by the signal's number."""
     if threading.current_thread() is not threading.main_thread():  # Python handles signals in the main thread alone
         return {}
-    signals = [getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP")]  # Windows has no SIGHUP
+    # Windows has SIGBREAK in place of SIGHUP.
+    signals = [getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")]
     # A shell has its background jobs ignore SIGINT, and nohup SIGHUP: that stays so.
     return {
         number: signal.signal(number, handler)

@@ -14,7 +14,7 @@ from lenet.errors import UserError
 Precision = Literal["float32", "float64", "bfloat16"]
 PRECISIONS: tuple[str, ...] = get_args(Precision)
 DEVICES = ("auto", "cpu", "gpu")
-MEMORY_FULL = "out of memory|allocate memory|failed to allocate|bad_alloc|OOM when|resource_?exhausted"
+MEMORY_FULL = "out of memory|allocate memory|failed to allocate|bad_alloc|ALLOC_FAILED|OOM when|resource_?exhausted"
 # Linux only; elsewhere nothing is known.
 CPU_INFO = Path("/proc/cpuinfo")
 OWN_CGROUPS = Path("/proc/self/cgroup")

@@ -1,9 +1,12 @@
 """stdout and stderr, which may be closed or a pipe that is gone."""
 
 import os
+import shlex
 import shutil
+import subprocess
 import sys
 import textwrap
+from pathlib import Path
 from typing import TextIO
 
 
@@ -22,18 +25,26 @@ def prepare_streams() -> None:
 
 
 def print_line(line: str, stream: TextIO | None) -> bool:
-    """Print a line at once, broken between words in a terminal.
-
-    Returns whether that worked: a pipe may be closed, a terminal gone.
-    """
+    """Print a line at once; returns whether that worked: a pipe may be closed, a terminal gone."""
     if stream is None:  # a program without a console
         return False
-    if stream.isatty():
-        columns = shutil.get_terminal_size().columns
-        line = textwrap.fill(line, columns, break_long_words=False, break_on_hyphens=False)
     try:
         print(line, file=stream, flush=True)
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # so that Python's final flush does not fail again
         return False
     return True
+
+
+def print_result(text: str, place: str) -> bool:
+    """Print a result and its place on stdout, in one line or, where a terminal is too narrow, broken between words."""
+    line, columns = f"{text} {place}", shutil.get_terminal_size().columns
+    if sys.stdout and sys.stdout.isatty() and len(line) > columns:
+        line = f"{textwrap.fill(text, columns, break_long_words=False, break_on_hyphens=False)}\n{place}"
+    return print_line(line.strip(), sys.stdout)
+
+
+def command_line(*words: str | Path) -> str:
+    """Return words as the system's shell reads them."""
+    texts = list(map(str, words))
+    return subprocess.list2cmdline(texts) if os.name == "nt" else shlex.join(texts)
