@@ -36,36 +36,41 @@ MODULES = {"pytorch": "torch", "tensorflow": "tensorflow", "keras": "keras"}
 
 def installed() -> list[str]:
     """Return the frameworks that can train here, without importing them; UserError if there is none."""
-    names = [name for name in MODULES if not _missing(name) and (name != "keras" or keras_engine()[0] in ENGINES)]
+    names = [name for name in MODULES if not _problem(name)]
     if not names:
         raise UserError("no framework is installed: pip install -r requirements/pytorch.txt, or another's file")
     return names
-
-
-def _missing(framework: str) -> list[str]:
-    """The packages that a framework needs and that are not here; Keras computes with another library."""
-    needed = ["keras", keras_engine()[0]] if framework == "keras" else [MODULES[framework]]
-    return [module for module in needed if not _is_installed(module)]
-
-
-def _is_installed(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except (ImportError, ValueError):  # there is no package that it is in, or an import of it has failed
-        return False
 
 
 def require(framework: str) -> None:
     """Raise UserError if there is no such framework, or if it cannot train here; imports nothing."""
     if framework not in FRAMEWORKS:
         raise UserError(f"there is no framework '{framework}', only {', '.join(FRAMEWORKS)}")
-    if framework == "keras" and (asked := keras_engine())[0] not in ENGINES:
-        engine, source = asked
-        raise UserError(f"Keras on {engine}, as {source} asks, cannot train; set KERAS_BACKEND to {', '.join(ENGINES)}")
-    if missing := _missing(framework):
-        files = {"torch": "-r requirements/pytorch.txt", "jax": "jax"}  # Keras's other engines
-        packages = files.get(missing[0], f"-r requirements/{framework}.txt")
-        raise UserError(f"{framework} needs {missing[0]}, which is not installed: pip install {packages}")
+    if problem := _problem(framework):
+        raise UserError(problem)
+
+
+def _problem(framework: str) -> str:
+    """Say why a framework cannot train here, and what to do; empty if it can."""
+    modules = [MODULES[framework]]
+    if framework == "keras":  # it computes with another library
+        engine, source = keras_engine()
+        if engine not in ENGINES:
+            return f"Keras on {engine}, as {source} asks, cannot train; set KERAS_BACKEND to {', '.join(ENGINES)}"
+        modules.append(engine)
+    for module in modules:
+        if not _is_installed(module):
+            files = {"torch": "-r requirements/pytorch.txt", "jax": "jax"}  # Keras's other engines
+            packages = files.get(module, f"-r requirements/{framework}.txt")
+            return f"{framework} needs {module}, which is not installed: pip install {packages}"
+    return ""
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ValueError:  # an import of it has failed
+        return False
 
 
 def load(framework: str) -> "type[Backend]":

@@ -23,6 +23,7 @@ def set_up_tensorflow(device: str, threads: int, name: str = "TensorFlow") -> st
     except RuntimeError as error:
         text = f"{name} cannot change its device or threads after its first use; start another process ({error})"
         raise UserError(text) from None
+    tf.get_logger().setLevel("ERROR")  # in a notebook it warns of several runs: each compiles its own functions
     tf.config.experimental.enable_op_determinism()
     tf.config.experimental.enable_tensor_float_32_execution(False)  # on a GPU float32 would be TF32
     return device

@@ -1,7 +1,6 @@
 """Run: a run's folder, its name, its lock and its files."""
 
 import dataclasses
-import itertools
 import json
 import os
 import shutil
@@ -16,7 +15,7 @@ from lenet.errors import UserError, notice
 from lenet.settings import Settings
 from lenet.storage.checkpoint import Checkpoint
 from lenet.storage.curves import Curve, event_files, read_curves
-from lenet.system.files import TEMPORARY, lock, replacing, writing
+from lenet.system.files import TEMPORARY, lock, move_aside, replacing, writing
 from lenet.system.streams import command_line
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -132,9 +131,7 @@ class Run:
                     "or choose another --log_dir for this one"
                 )
             if not here and (self.exists or (source and self.folder.exists())):
-                names = (self.folder.with_name(f"{self.folder.name}.{i}") for i in itertools.count(1))
-                aside = self.folder.rename(next(name for name in names if not name.exists()))
-                notice(f"the run that was in {self.folder} is in {aside} now")
+                notice(f"the run that was in {self.folder} is in {move_aside(self.folder)} now")
             self.folder.mkdir(exist_ok=True)
             for leftover in self.folder.glob(f"*{TEMPORARY}"):  # of a process that was killed while it saved
                 leftover.unlink()

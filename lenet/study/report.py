@@ -21,7 +21,7 @@ from lenet.study import figures, plan
 from lenet.study.entry import Entry
 from lenet.study.page import page
 from lenet.study.plan import Member
-from lenet.system.files import lock, replacing, writing
+from lenet.system.files import lock, move_aside, replacing, writing
 from lenet.system.interrupt import handling, stop
 from lenet.system.machine import processor
 from lenet.system.streams import command_line
@@ -85,9 +85,7 @@ def _make_ready(folder: Path, selection: dict[str, Any]) -> None:
     path = folder / "selection.json"
     with writing(folder):
         if folder.exists() and _read_selection(path) != selection:
-            names = (folder.with_name(f"{folder.name}.{i}") for i in itertools.count(1))
-            aside = folder.rename(next(name for name in names if not name.exists()))
-            notice(f"the report that was in {folder} is in {aside} now")
+            notice(f"the report that was in {folder} is in {move_aside(folder)} now")
         folder.mkdir(exist_ok=True)
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(selection, indent=2), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import itertools
 import os
 import time
 from collections.abc import Iterator
@@ -60,6 +61,12 @@ def _sync_folder(folder: Path) -> None:
         notice_once(f"the file system of {folder} cannot sync folders; a power failure may lose the last save")
     finally:
         os.close(descriptor)
+
+
+def move_aside(folder: Path) -> Path:
+    """Rename a folder to the first of <name>.1, <name>.2, ... that is not there; returns its new path."""
+    names = (folder.with_name(f"{folder.name}.{i}") for i in itertools.count(1))
+    return folder.rename(next(name for name in names if not name.exists()))
 
 
 @contextlib.contextmanager
