@@ -23,8 +23,9 @@ train: .venv/$(FRAMEWORK)
 check: lint
 	.venv/bin/python -m pytest -m "not framework"
 
+# Two files at once: much of a test's time is a framework's import, on one core.
 test: .venv/requirements-dev
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile
 
 benchmark: .venv/requirements
 	.venv/bin/python -m benchmarks.throughput
