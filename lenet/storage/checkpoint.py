@@ -1,5 +1,6 @@
 """Checkpoint: a training state and its Settings <-> one safetensors file."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -77,10 +78,14 @@ class Checkpoint:
         content |= {"history": [dataclasses.asdict(stage) for stage in self.history]}
         content |= {"sha256": _sha256(arrays, content)}
         with replacing(path) as temporary:
+            temporary.touch()
+            usual_mode = temporary.stat().st_mode
             try:
                 save_file(arrays, temporary, {KEY: json.dumps(content)})
             except SafetensorError as error:
                 raise OSError(error) from None
+            with contextlib.suppress(OSError):  # some shares have no modes
+                temporary.chmod(usual_mode)  # the library lets no other user read it
 
     @classmethod
     def load(cls, path: Path) -> Self:
