@@ -8,14 +8,14 @@ if sys.version_info < (3, 11):  # noqa: UP036 - before all that an older Python 
 
 import argparse
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import lenet
 from backends import FRAMEWORKS, MODULES
 from lenet.errors import UserError, exit_code
-from lenet.flags import Parser, choice, key_and_value, path, value_of, whole_number
+from lenet.flags import Parser, check, choice, file_name, key_and_value, path, value_of, whole_number
 from lenet.system.machine import DEVICES, PRECISIONS
 from lenet.system.streams import prepare_streams, print_result
 
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def dispatch(flags: argparse.Namespace) -> int:
     """Call the action that the flags name with all other flags that are given."""
     options = {key: value for key, value in vars(flags).items() if value is not None}
-    action = next(action for action in (report, train, test) if options[action.__name__])
+    action = next(action for action in (report, predict, export, train, test) if options.get(action.__name__))
     return action(**{key: value for key, value in options.items() if key not in ("report", "train", "test")})
 
 
@@ -42,6 +42,21 @@ def test(**options: Any) -> int:
     """Test a run and print the result."""
     result = lenet.test(**options)
     return show(result_line(result), result["checkpoint"])
+
+
+def predict(predict: Sequence[Path], json: bool = False, save_prepared: Path | None = None, **options: Any) -> int:
+    """Print what the model says of each picture; the exit code is 1 if one of them cannot be read."""
+    from lenet.use.prediction import print_all
+
+    machine = {key: options.pop(key) for key in ("device", "threads") if key in options}
+    run = lenet.load(options.pop("load", True), **options)
+    return print_all(run.predict_each(predict, save_prepared, framework=options.get("framework"), **machine), json)
+
+
+def export(export: str, **options: Any) -> int:
+    """Export the model, and print the lines that load it."""
+    run = lenet.load(options.pop("load", True), **options)
+    return show(run.export(export), "")
 
 
 def report(**options: Any) -> int:
@@ -75,13 +90,17 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     flag = parser.add_argument_group("what to do").add_argument
     flag("-t", "--train", action="store_true", help="train for --train_num steps, test, and save")
     flag("-e", "--test", action="store_true", help="test a run on the test images: this run, or the one of --load")
+    flag(
+        "--predict", nargs="+", type=path, metavar="PATH", help="say which digit each picture shows, a file or a folder"
+    )
+    endings = ".onnx, .pt2, .pt, .safetensors, .keras, .html, or / for TensorFlow's SavedModel"
+    flag("--export", type=file_name, metavar="FILE", help=f"write the model for other programs; FILE ends in {endings}")
     flag("--report", action="store_true", help="train every config in every framework, and compare them in a report")
-
     flag("--version", action="version", version=f"lenet {lenet.__version__}", help="print the version and exit")
 
     flag = parser.add_argument_group("the run").add_argument
     count, several = whole_number(), "with --report several, by default all"
-    load_help = "checkpoint to go on from, a file or a run's folder (default: none; without PATH, this run's own)"
+    load_help = "checkpoint to use, a file or a run's folder (default: none to train; without PATH, this run's own)"
     flag("--train_num", dest="steps", type=whole_number(0), metavar="N", help="number of steps, of a mini-batch each")
     flag("-l", "--load", nargs="?", const=True, type=path, metavar="PATH", help=load_help)
     frameworks = choice(FRAMEWORKS, {"tf": "tensorflow", "torch": "pytorch"})
@@ -95,26 +114,30 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     flag("--learning_rate", "--lr", **change, type=value_of("learning_rate"), metavar="X", help=rate_help)
     batch_help = "images in a mini-batch (default: the checkpoint's, or the config's)"
     flag("--batch_size", **change, type=value_of("batch_size"), metavar="N", help=batch_help)
-    precision_help = "arithmetic of the layers (default: the checkpoint's, or float32)"
-    flag("--precision", **choice(PRECISIONS), help=precision_help)
+    flag("--precision", **choice(PRECISIONS), help="arithmetic of the layers (default: the checkpoint's, or float32)")
     seed_help = "seed of the first parameters and of the batches (default: the checkpoint's, or 0)"
     flag("--seed", type=whole_number(0), metavar="N", help=seed_help)
     flag("--data_dir", type=path, metavar="FOLDER", help="folder of four IDX files (default: MNIST, which is included)")
     flag("--log_dir", type=path, metavar="FOLDER", help="folder of the runs (default: logs)")
     flag("--save_every", type=count, metavar="N", help="steps between two saves, with one at the end (default: 500)")
 
+    flag = parser.add_argument_group("the pictures").add_argument
+    flag("--json", action="store_true", default=None, help="with --predict: print a JSON object a line")
+    flag("--save_prepared", type=path, metavar="FOLDER", help="with --predict: folder for what the network sees")
+
     flag = parser.add_argument_group("the study").add_argument
     flag("--seeds", type=count, metavar="N", help="number of seeds of each config, from 0 on (default: 3)")
     flag("--jobs", type=count, metavar="N", help="number of runs at once (default: one for two cores)")
 
     flag = parser.add_argument_group("the machine").add_argument
+    device = choice(DEVICES, {"cuda": "gpu"})
+    flag("--device", **device, help="device that computes (default: auto, a GPU if there is one)")
     flag(
-        "--device",
-        **choice(DEVICES, {"cuda": "gpu"}),
-        help="device that computes (default: auto, a GPU if there is one)",
+        "--threads",
+        type=whole_number(1, os.cpu_count() or 1),
+        metavar="N",
+        help="number of threads (default: OMP_NUM_THREADS, or the cores)",
     )
-    threads = whole_number(1, os.cpu_count() or 1)
-    flag("--threads", type=threads, metavar="N", help="number of threads (default: OMP_NUM_THREADS, or the cores)")
     flags = parser.parse(sys.argv[1:] if argv is None else argv)
     check(flags, parser.error)
     flags.changes = dict(flags.changes or [])
@@ -122,26 +145,6 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         for name in ("config", "framework"):
             setattr(flags, name, (getattr(flags, name) or [None])[0])
     return flags
-
-
-def check(flags: argparse.Namespace, error: Callable[[str], Any]) -> None:
-    """Report flags that do not go together."""
-    if not (flags.train or flags.test or flags.report):
-        error("nothing to do: add --train --train_num N, or --test, or --report --train_num N")
-    if flags.report and (flags.train or flags.test or flags.load is not None or flags.seed is not None):
-        error("--report trains and tests by itself, from --seeds: leave --train, --test, --load and --seed out")
-    if (flags.train or flags.report) and flags.steps is None:
-        error(f"--{'train' if flags.train else 'report'} needs --train_num N")
-    if flags.test and not flags.train:
-        for name, value in (("train_num", flags.steps), ("save_every", flags.save_every)):
-            if value is not None:
-                error(f"--{name} goes with --train")
-    if not flags.report and (flags.seeds or flags.jobs):
-        error("--seeds and --jobs go with --report")
-    if flags.steps == 0 and flags.load is None:
-        error("--train_num must be 1 or more; with --load it may be 0, to test a run that was killed before its test")
-    if not flags.report and max(len(flags.config or []), len(flags.framework or [])) > 1:
-        error("several --config or --framework go with --report")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """The API: Settings and a framework -> Backend -> Trainer -> Run. The one module here that imports backends."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,18 +7,19 @@ from typing import TYPE_CHECKING, Any
 import backends
 from lenet import config as config_file
 from lenet import dataset
-from lenet.dataset import Dataset
+from lenet.backend import Backend
+from lenet.dataset import MNIST, Dataset
 from lenet.errors import UserError, importing, notice, require_at_least
-from lenet.settings import Settings, difference, flat
+from lenet.selection import Selection
+from lenet.settings import Settings
 from lenet.storage.checkpoint import MAXIMUM_STEP, Checkpoint
-from lenet.storage.run import Run
+from lenet.storage.run import AnyPath, Run
 from lenet.system.machine import cores, default_threads, lacks_bfloat16
 from lenet.trainer import Trainer
 
 if TYPE_CHECKING:
     from lenet.study.report import Report
 
-AnyPath = str | Path
 Changes = Mapping[str, Any] | None
 
 
@@ -49,7 +49,8 @@ def train(
     require_at_least(1, threads=threads, save_every=save_every)
     framework = framework or backends.installed()[0]
     data = dataset.load(data_dir)
-    source, start = _start(Path(log_dir), framework, data, load, config, changes, True, seed=seed, precision=precision)
+    which = Selection(Path(log_dir), framework, load, config, changes, seed, precision)
+    source, start = which.start(data.fingerprint, training=True)
     run = Run.of(Path(log_dir), start.settings, framework)
     advance(run, source, start, framework, data, steps, device, threads, save_every)
     return run
@@ -75,16 +76,30 @@ def test(
     require_at_least(1, threads=threads)
     framework = framework or backends.installed()[0]
     data = dataset.load(data_dir)
-    source, start = _start(Path(log_dir), framework, data, load, config, changes, False, seed=seed, precision=precision)
-    result, _ = _trainer(framework, data, start, device, threads).test()
+    which = Selection(Path(log_dir), framework, load, config, changes, seed, precision)
+    source, start = which.start(data.fingerprint, training=False)
+    result, _ = Trainer(backend(start.settings, framework, device, threads), framework, data, start).test()
     return result | {"checkpoint": str(source.path if source else "")}
 
 
-def load(path: AnyPath) -> Run:
-    """Return the run in a folder, or of a checkpoint file; UserError if it has no whole checkpoint."""
-    run = Run.at(Path(path))
-    _ = run.checkpoint
-    return run
+def load(
+    path: AnyPath | bool = True,
+    *,
+    config: AnyPath | None = None,
+    framework: str | None = None,
+    log_dir: AnyPath = "logs",
+    data_dir: AnyPath | None = None,
+    seed: int | None = None,
+    precision: str | None = None,
+    changes: Changes = None,
+) -> Run:
+    """Return the run in a folder, or of a checkpoint file, or else the run that `train` makes of the other arguments.
+
+    UserError if it has no whole checkpoint, or one of another architecture.
+    """
+    framework = framework or ("" if path is not True else backends.installed()[0])
+    which = Selection(Path(log_dir), framework, path, config, changes, seed, precision)
+    return which.run(dataset.load(data_dir).fingerprint if data_dir else MNIST)
 
 
 def report(
@@ -118,7 +133,7 @@ def report(
     for name in frameworks:
         backends.require(name)
     settings = [
-        _changed(Settings.of(config_file.load(name), data.fingerprint), changes, seed=seed, precision=precision)
+        Settings.of(config_file.load(name), data.fingerprint).changed(changes, seed=seed, precision=precision)
         for seed in range(seeds)
         for name in configs
     ]
@@ -144,57 +159,21 @@ def advance(
         raise UserError(f"batch size {start.settings.training.batch_size}: there are {count} training images")
     if start.state.step + steps > MAXIMUM_STEP:
         raise UserError(f"{steps} steps from step {start.state.step}: a run has at most {MAXIMUM_STEP}")
-    trainer = _trainer(framework, data, start, device, threads)
+    trainer = Trainer(backend(start.settings, framework, device, threads), framework, data, start)
     with run.take(source, start.sha256):
         trainer.train(run, steps, save_every)
 
 
-def _changed(settings: Settings, changes: Changes, **given: Any) -> Settings:
-    """The settings with new values by key of the config, and with each other value that is not None."""
-    architecture, training = config_file.change(settings.architecture, settings.training, changes or {})
-    given = {key: value for key, value in given.items() if value is not None}
-    try:
-        return dataclasses.replace(settings, architecture=architecture, training=training, **given)
-    except ValueError as error:
-        raise UserError(str(error)) from None
+def import_framework(name: str) -> None:
+    """Import a framework without its noise; UserError if that is not possible."""
+    backends.load(name)
 
 
-def _start(
-    log_dir: Path,
-    framework: str,
-    data: Dataset,
-    load: AnyPath | bool,
-    config: AnyPath | None,
-    changes: Changes,
-    training: bool,
-    **given: Any,
-) -> tuple[Run | None, Checkpoint]:
-    """The run to go on from, None for step 0, and the checkpoint with the settings from now on."""
-    wanted = _changed(Settings.of(config_file.load(config or "lenet"), data.fingerprint), changes, **given)
-    if load is False:
-        return None, Checkpoint.initial(wanted)
-    source = Run.at(Path(load)) if load is not True else Run.own(log_dir, wanted, framework)
-    if load is True and training and not source.exists:
-        notice(f"there is no run to go on from in {source.folder}; it begins at step 0")
-        return None, Checkpoint.initial(wanted)
-    found = source.checkpoint
-    settings = _changed(found.settings, changes, **given)
-    expected = wanted if config or load is True else settings
-    if other := difference(flat(found.settings.architecture), flat(expected.architecture)):
-        raise UserError(f"{source.path}: its architecture is another: {other}; give --config its own config")
-    known, here = found.settings.data, data.fingerprint
-    part = "training_sha256" if training or not known.test_sha256 else "test_sha256"
-    if getattr(known, part) != getattr(here, part):
-        notice(f"{source.path} was trained on other data: {known.name}, not {here.name}")
-    settings = dataclasses.replace(settings, data=here) if training else settings
-    return source, dataclasses.replace(found, settings=settings)
-
-
-def _trainer(framework: str, data: Dataset, start: Checkpoint, device: str, threads: int | None) -> Trainer:
-    """The framework, imported and ready."""
-    settings = start.settings
-    LeNet = backends.load(framework)  # noqa: N806 - it is a class
-    backend = LeNet(settings.architecture, settings.precision, device, threads or default_threads())
-    if settings.precision == "bfloat16" and backend.device == "cpu" and lacks_bfloat16():
+def backend(settings: Settings, framework: str | None, device: str, threads: int | None) -> Backend:
+    """Import a framework, by default the first that is installed, and return its LeNet, still without a state."""
+    require_at_least(1, threads=threads)
+    LeNet = backends.load(framework or backends.installed()[0])  # noqa: N806 - it is a class
+    made = LeNet(settings.architecture, settings.precision, device, threads or default_threads())
+    if settings.precision == "bfloat16" and made.device == "cpu" and lacks_bfloat16():
         notice("this processor has no bfloat16 instructions, so bfloat16 will be slower than float32")
-    return Trainer(backend, framework, data, start)
+    return made

@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import math
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -55,6 +56,11 @@ def whole_number(minimum: int = 1, maximum: float = math.inf) -> Callable[[str],
     return convert
 
 
+def file_name(text: str) -> str:
+    """Return a flag's path as text, of which the end counts: "model/" is a folder."""
+    return f"{path(text)}{'/' if text.endswith(('/', os.sep)) else ''}"
+
+
 def path(text: str) -> Path:
     """Return a flag's path, which must be text that can be written into a file; ~ is the home folder."""
     try:
@@ -92,3 +98,30 @@ def key_and_value(text: str) -> tuple[str, str]:
 def value_of(key: str) -> Callable[[str], tuple[str, str]]:
     """Make a flag's text the value of a key of the config."""
     return lambda text: (key, text)
+
+
+def check(flags: argparse.Namespace, error: Callable[[str], Any]) -> None:
+    """Report flags that do not go together."""
+    actions = {"train or --test": flags.train or flags.test, "report": flags.report}
+    actions |= {"predict": flags.predict, "export": flags.export}
+    asked = [f"--{name}" for name, value in actions.items() if value]
+    if not asked:
+        error("nothing to do: add --train --train_num N, or --test, --predict, --export or --report --train_num N")
+    if len(asked) > 1:
+        error(f"{' and '.join(asked)} do not go together: one after the other")
+    if not flags.predict and (flags.json or flags.save_prepared):
+        error("--json and --save_prepared go with --predict")
+    if flags.report and (flags.load is not None or flags.seed is not None):
+        error("--report trains and tests by itself, from --seeds: leave --load and --seed out")
+    if (flags.train or flags.report) and flags.steps is None:
+        error(f"--{'train' if flags.train else 'report'} needs --train_num N")
+    if not flags.train and not flags.report:
+        for name, value in (("train_num", flags.steps), ("save_every", flags.save_every)):
+            if value is not None:
+                error(f"--{name} goes with --train")
+    if not flags.report and (flags.seeds or flags.jobs):
+        error("--seeds and --jobs go with --report")
+    if flags.steps == 0 and flags.load is None:
+        error("--train_num must be 1 or more; with --load it may be 0, to test a run that was killed before its test")
+    if not flags.report and max(len(flags.config or []), len(flags.framework or [])) > 1:
+        error("several --config or --framework go with --report")

@@ -3,12 +3,15 @@
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from lenet import config as config_file
 from lenet.architecture import Architecture
 from lenet.config import Config, read
 from lenet.dataset import MNIST, Fingerprint
+from lenet.errors import UserError
 from lenet.system.machine import Precision
 from lenet.training import Training
 
@@ -35,6 +38,15 @@ class Settings:
     def of(cls, config: Config, data: Fingerprint) -> Self:
         """Return a config's own settings."""
         return cls(config.architecture, config.training, data, "float32", 0, config)
+
+    def changed(self, changes: Mapping[str, Any] | None, **given: Any) -> Self:
+        """Return these with new values by key of the config, and with each other value that is not None; UserError."""
+        architecture, training = config_file.change(self.architecture, self.training, changes or {})
+        given = {key: value for key, value in given.items() if value is not None}
+        try:
+            return dataclasses.replace(self, architecture=architecture, training=training, **given)
+        except ValueError as error:
+            raise UserError(str(error)) from None
 
     @property
     def variant(self) -> str:

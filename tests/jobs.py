@@ -190,3 +190,39 @@ def replaced(flags):
 
     with mock.patch.object(Run, "take", late):
         return command_line(flags)
+
+
+def logits_of(framework, folder, images):
+    """The logits of `images` [n, 28, 28] by a run's checkpoint."""
+    checkpoint = lenet.load(folder).checkpoint
+    return logits(framework, checkpoint.settings.architecture, "float32", checkpoint.state, images[..., np.newaxis])
+
+
+def predictions(folder, several, **machine):
+    """What Run.predict returns for each of several images."""
+    return [lenet.load(folder).predict(images, **machine) for images in several]
+
+
+def refusal(folder, images):
+    """The error of Run.predict."""
+    try:
+        lenet.load(folder).predict(images)
+    except lenet.UserError as error:
+        return str(error)
+    return ""
+
+
+def exported(folder, path):
+    """What Run.export returns, or its error."""
+    try:
+        return lenet.load(folder).export(path)
+    except lenet.UserError as error:
+        return str(error)
+
+
+def accuracy_of_onnx(path, images, labels):
+    """The accuracy of an ONNX file in onnxruntime."""
+    import onnxruntime
+
+    logits, _ = onnxruntime.InferenceSession(path).run(None, {"images": images})
+    return (logits.argmax(axis=1) == labels).mean()

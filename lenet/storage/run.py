@@ -4,9 +4,10 @@ import dataclasses
 import json
 import os
 import shutil
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -18,6 +19,10 @@ from lenet.storage.curves import Curve, event_files, read_curves
 from lenet.system.files import TEMPORARY, lock, move_aside, replacing, writing
 from lenet.system.streams import command_line
 
+if TYPE_CHECKING:
+    from lenet.use.prediction import Prediction
+
+AnyPath = str | Path
 CHECKPOINT = "checkpoint.safetensors"
 PARTS = ("train", "test")  # the folders of TensorBoard's curves
 
@@ -37,11 +42,12 @@ class Run:
         return cls(log_dir / settings.variant / framework / f"seed-{settings.seed}" / CHECKPOINT)
 
     @classmethod
-    def own(cls, log_dir: Path, settings: Settings, framework: str) -> Self:
-        """Return the run of these settings, or without a checkpoint that of the config's own, on this data or MNIST."""
+    def own(cls, log_dir: Path, settings: Settings, framework: str, training: bool) -> Self:
+        """Return the run of these settings on this data or on MNIST; to train on, also that of the config's own."""
         own = dataclasses.replace(Settings.of(settings.config, settings.data), seed=settings.seed)
-        candidates = [settings, own, dataclasses.replace(own, data=MNIST)]
-        runs = [cls.of(log_dir, each, framework) for each in candidates if each.architecture == settings.architecture]
+        wanted = [settings, own] if training and own.architecture == settings.architecture else [settings]
+        candidates = [dataclasses.replace(each, data=data) for each in wanted for data in (settings.data, MNIST)]
+        runs = [cls.of(log_dir, each, framework) for each in candidates]
         return next((run for run in runs if run.exists), runs[0])
 
     @classmethod
@@ -91,6 +97,37 @@ class Run:
     def curves(self) -> dict[str, dict[str, Curve]]:
         """The curves: `train` or `test` -> `accuracy` or `cross_entropy` -> steps and values."""
         return {part: read_curves(self.folder / part) for part in PARTS}
+
+    def predict(self, images: np.ndarray | AnyPath | Iterable[AnyPath], **machine: Any) -> np.ndarray:
+        """Images uint8 [n, 28, 28], or paths of pictures -> probabilities float64 [n, classes].
+
+        Pictures are prepared as MNIST was, arrays are taken as they are. `machine`: the framework, by default the first
+        that is installed, the device and the threads, as `lenet.train` has them. Raises UserError.
+        """
+        from lenet.use import prediction  # a run that is only trained does without
+
+        return prediction.predict(self, images, **machine)
+
+    def predict_each(
+        self, paths: Iterable[AnyPath], save_prepared: AnyPath | None = None, **machine: Any
+    ) -> "Iterator[Prediction]":
+        """Yield what the model says of each picture in files and folders, or why it cannot be read.
+
+        With `save_prepared`, a folder, what the network sees of each is written there as PNG. Raises UserError.
+        """
+        from lenet.use import prediction
+
+        return prediction.predict_each(self, paths, save_prepared, **machine)
+
+    def export(self, path: AnyPath) -> str:
+        """Write the model for other programs, as the path ends, and return the lines of Python that load it.
+
+        The endings are .onnx, .pt2, .pt, .safetensors, .keras, .html and, for TensorFlow's SavedModel, "/". The file is
+        compared with the parameters before it is put in place. Raises UserError.
+        """
+        from lenet.use import export
+
+        return export.export(self, path)
 
     def write(self, predictions: np.ndarray, result: dict[str, Any]) -> None:
         """Write predictions.npy, then result.json."""

@@ -17,6 +17,7 @@ from lenet.storage.curves import Curve
 from lenet.study.plan import Member
 
 REPORTED_STEPS = 1000  # of the 2017 report
+HELD_OUT_BATCHES = 20
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,14 @@ class Entry:
         for result in self.results:
             accuracies.setdefault(result["framework"], []).append(100 * result["test_accuracy"])
         return accuracies
+
+    @property
+    def validation_accuracy(self) -> float:
+        """The mean accuracy on the last held-out batches of all runs; 0 if there are none."""
+        curves = [member.run.curves["test"].get("accuracy") for member in self.members]
+        # The last point of a curve is all the test images.
+        values = [value for curve in curves if curve for value in curve.values[:-1][-HELD_OUT_BATCHES:]]
+        return statistics.fmean(values) if values else 0.0
 
     @cached_property
     def curves(self) -> dict[str, dict[str, dict[str, Curve]]]:

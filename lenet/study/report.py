@@ -105,10 +105,13 @@ def _write(folder: Path, members: Sequence[Member], steps: int, data: Dataset, c
     results = [result for entry in entries for result in entry.results]
     if any(result["step"] != steps for result in results):
         raise UserError("a run was trained further while the report was written; start it again", exit_code=1)
+    best = max(entries, key=lambda entry: entry.validation_accuracy)
+    best.members[0].run.export(folder / "draw.html")
     reported = {entry.name: 100 * entry.reported for entry in entries if entry.reported is not None}
     text = _template().render(
         data="MNIST" if data.fingerprint == MNIST else data.fingerprint.name,
         entries=entries,
+        best=best,
         mistakes={entry.name: min(25, (entry.probabilities.argmax(1) != data.test.labels).sum()) for entry in entries},
         frameworks=list(dict.fromkeys(member.framework for member in members)),
         steps=steps,

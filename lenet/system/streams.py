@@ -24,6 +24,11 @@ def prepare_streams() -> None:
         setattr(sys, name, stream)
 
 
+def printable(text: str) -> str:
+    """Return a text in one line, what a terminal would obey in it escaped."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def print_line(line: str, stream: TextIO | None) -> bool:
     """Print a line at once; returns whether that worked: a pipe may be closed, a terminal gone."""
     if stream is None:  # a program without a console

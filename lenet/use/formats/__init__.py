@@ -1,0 +1,8 @@
+"""The formats of other programs. Each module writes one, loads it again, and has the lines that load it elsewhere.
+
+    write(path, settings, parameters)   parameters: canonical name -> float32 in canonical layout
+    logits(path, settings, images)      of the file, by the program that it is for; the page has none
+    loading(path, settings)             lines of Python that load the file and use it
+
+Every file takes images of uint8, light on dark, and divides them by 255 itself.
+"""

@@ -1,0 +1,179 @@
+"""PyTorch: the program as .pt2, or the parameters alone as .pt or .safetensors, in PyTorch's names and layout."""
+
+import math
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from backends._torch import pool
+from lenet.architecture import IMAGE_SIZE, Architecture, Conv, ConvLayer
+from lenet.errors import UserError
+from lenet.settings import Settings
+
+ACTIVATIONS = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
+LEAST = {"relu": 0.0, "sigmoid": 0.0, "tanh": -1.0}  # what an activation never falls below, so padding is no maximum
+
+PROGRAM = """\
+import numpy as np
+import torch
+
+program = torch.export.load("{name}").module()
+logits, probabilities = program(torch.from_numpy(np.load("images.npy")))  # uint8 [n, 28, 28]
+print(probabilities.argmax(dim=1).tolist())
+"""
+PARAMETERS = """\
+from collections import OrderedDict
+
+import numpy as np
+{imports}
+from torch import nn
+
+model = nn.Sequential(OrderedDict({layers}
+))
+model.load_state_dict({load})
+images = torch.from_numpy(np.load("images.npy"))  # uint8 [n, 28, 28]
+print(model(images.unsqueeze(1) / 255).argmax(dim=1).tolist())
+"""
+
+
+class SamePool(nn.Module):
+    """A pool with SAME padding for which PyTorch has no layer."""
+
+    def __init__(self, conv: Conv) -> None:
+        super().__init__()
+        self.conv = conv
+
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+        return pool(x, self.conv)
+
+
+class Program(nn.Module):
+    """Images uint8 [n, 28, 28] -> logits and probabilities [n, 10]."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(OrderedDict(_modules(architecture)))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
+        logits = self.layers(images.unsqueeze(1) / 255)
+        return logits, logits.softmax(1)
+
+
+def loading(path: Path, settings: Settings) -> str:
+    """Return the lines that load the file."""
+    if path.suffix.lower() == ".pt2":
+        return PROGRAM.format(name=path)
+    if path.suffix.lower() == ".pt":
+        imports, load = "import torch", f'torch.load("{path}", weights_only=True)'
+    else:
+        imports, load = "import safetensors.torch\nimport torch", f'safetensors.torch.load_file("{path}")'
+    layers = "".join(f"\n    {layer[0]}={_source(layer)}," for layer in _layers(settings.architecture))
+    return PARAMETERS.format(imports=imports, load=load, layers=layers)
+
+
+def write(path: Path, settings: Settings, parameters: Mapping[str, np.ndarray]) -> None:
+    """Write the file."""
+    architecture = settings.architecture
+    state = _state(architecture, parameters)
+    if path.suffix.lower() == ".pt2":
+        program = Program(architecture)
+        program.layers.load_state_dict(state)
+        example = torch.zeros(2, IMAGE_SIZE, IMAGE_SIZE, dtype=torch.uint8)
+        precision = torch.backends.fp32_precision  # type: ignore[attr-defined]
+        torch.backends.fp32_precision = "none"  # type: ignore[attr-defined]  # torch.export refuses "ieee"
+        try:
+            exported = torch.export.export(program.eval(), (example,), dynamic_shapes=({0: torch.export.Dim("n")},))
+        finally:
+            torch.backends.fp32_precision = precision  # type: ignore[attr-defined]
+        torch.export.save(exported, path)
+        return
+    if any(kind is SamePool for _, kind, *_ in _layers(architecture)):
+        raise UserError("PyTorch has no layer that pools with such padding; export as .pt2 or .onnx")
+    if path.suffix.lower() == ".pt":
+        torch.save(state, path)
+    else:
+        path.write_bytes(safetensors.torch.save(state))  # save_file would hide it from other users
+
+
+def logits(path: Path, settings: Settings, images: np.ndarray) -> np.ndarray:
+    """Images uint8 [n, 28, 28] -> logits [n, 10]."""
+    batch = torch.from_numpy(images)
+    with torch.inference_mode():
+        if path.suffix.lower() == ".pt2":
+            result = torch.export.load(path).module()(batch)[0]
+        else:
+            program = Program(settings.architecture)
+            state = (
+                torch.load(path, weights_only=True)
+                if path.suffix.lower() == ".pt"
+                else safetensors.torch.load_file(path)
+            )
+            program.layers.load_state_dict(state)
+            result = program(batch)[0]
+    return np.asarray(result)
+
+
+def _state(architecture: Architecture, parameters: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+    """Return a state_dict: conv1.weight [out, in, height, width], ..., dense1.weight [out, in], ..., output.bias."""
+    channels_first = {}
+    for name, array in parameters.items():
+        if array.ndim == 4:
+            array = array.transpose(3, 2, 0, 1)
+        elif array.ndim == 2:
+            if name == f"{architecture.dense_layers[0].name}/kernel":  # its inputs are [height, width, channels]
+                array = array.reshape(*architecture.conv_layers[-1].output, -1).transpose(2, 0, 1, 3)
+                array = array.reshape(-1, array.shape[-1])
+            array = array.T
+        name = name.replace("/kernel", ".weight").replace("/bias", ".bias")
+        channels_first[name] = torch.from_numpy(np.ascontiguousarray(array))
+    return channels_first
+
+
+def _modules(architecture: Architecture) -> dict[str, nn.Module]:
+    return {name: kind(*arguments, **options) for name, kind, arguments, options in _layers(architecture)}
+
+
+def _source(layer: "Layer") -> str:
+    _, kind, arguments, options = layer
+    texts = [*map(repr, arguments), *(f"{key}={value!r}" for key, value in options.items())]
+    return f"nn.{kind.__name__}({', '.join(texts)})".replace("'", '"')
+
+
+Layer = tuple[str, type[nn.Module], tuple[Any, ...], dict[str, Any]]  # name, class, arguments, keyword arguments
+
+
+def _layers(architecture: Architecture) -> Iterator[Layer]:
+    """Yield the layers of an nn.Sequential: [n, 1, 28, 28] -> [n, 10]."""
+    activation, size = ACTIVATIONS[architecture.activation], IMAGE_SIZE
+    for i, layer in enumerate(architecture.conv_layers, 1):
+        kernel, _, inputs, outputs = layer.kernel
+        yield layer.name, nn.Conv2d, (inputs, outputs, kernel), {"padding": layer.conv.padding}
+        yield f"activation{i}", activation, (), {}
+        size -= kernel - 1 if layer.conv.padding == "valid" else 0
+        yield from _pool_layers(i, layer, size, LEAST[architecture.activation])
+        size = layer.output[0]
+    yield "flatten", nn.Flatten, (), {}
+    *hidden, output = architecture.dense_layers
+    for i, dense in enumerate(hidden, len(architecture.conv_layers) + 1):
+        yield dense.name, nn.Linear, dense.kernel, {}
+        yield f"activation{i}", activation, (), {}
+    yield output.name, nn.Linear, output.kernel, {}
+
+
+def _pool_layers(i: int, layer: ConvLayer, size: int, least: float) -> Iterator[Layer]:
+    """Yield the layers that pool images of this size with SAME padding."""
+    window, stride = layer.conv.pool_window, layer.conv.pool_stride
+    padding = max((math.ceil(size / stride) - 1) * stride + window - size, 0)
+    if padding and layer.conv.pool == "average":
+        yield f"pool{i}", SamePool, (layer.conv,), {}
+        return
+    if padding:
+        before, after = padding // 2, padding - padding // 2
+        yield f"padding{i}", nn.ConstantPad2d, ((before, after, before, after), least), {}
+    yield f"pool{i}", nn.MaxPool2d if layer.conv.pool == "max" else nn.AvgPool2d, (window, stride), {}

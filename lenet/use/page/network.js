@@ -1,0 +1,125 @@
+// The network: an image, Uint8Array [28 * 28], -> logits, and the first layer's responses.
+// All arrays are flat, in the order [height, width, channels]; kernels are [row, column, in, out].
+"use strict";
+
+const ACTIVATIONS = {
+  relu: (x) => Math.max(0, x),
+  sigmoid: (x) => 1 / (1 + Math.exp(-x)),
+  tanh: Math.tanh,
+};
+
+/** Parameters by name, from base64 of float16 in the order of `shapes`: [[name, shape], ...]. */
+function decodeParameters(base64, shapes) {
+  const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+  const halves = new Uint16Array(bytes.buffer);
+  const values = Float32Array.from({ length: 65536 }, (_, half) => {
+    const sign = half & 0x8000 ? -1 : 1;
+    const exponent = (half >> 10) & 31;
+    const fraction = (half & 1023) / 1024;
+    return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction) : 2 ** -14 * fraction);
+  });
+  const parameters = {};
+  let first = 0;
+  for (const [name, shape] of shapes) {
+    const size = shape.reduce((a, b) => a * b);
+    const array = new Float32Array(size);
+    for (let i = 0; i < size; i++) array[i] = values[halves[first + i]];
+    parameters[name] = array;
+    first += size;
+  }
+  return parameters;
+}
+
+/** The logits, and the first convolution's output with its size and number of channels. */
+function forward(architecture, parameters, image) {
+  const activation = ACTIVATIONS[architecture.activation];
+  let x = Float32Array.from(image, (value) => value / 255);
+  let size = Math.sqrt(image.length);
+  let channels = 1;
+  let responses = null;
+  architecture.conv.forEach((conv, i) => {
+    const [kernel, bias] = ["kernel", "bias"].map((part) => parameters[`conv${i + 1}/${part}`]);
+    const output = conv.padding === "same" ? size : size - conv.kernel + 1;
+    x = convolve(x, size, channels, kernel, bias, conv.kernel, output).map(activation);
+    size = output;
+    channels = conv.filters;
+    responses = responses || { values: x, size, channels };
+    x = pool(x, size, channels, conv);
+    size = Math.ceil(size / conv.pool_stride);
+  });
+  architecture.dense.forEach((_, i) => {
+    x = dense(x, parameters[`dense${i + 1}/kernel`], parameters[`dense${i + 1}/bias`]).map(activation);
+  });
+  return { logits: dense(x, parameters["output/kernel"], parameters["output/bias"]), responses };
+}
+
+/** Stride 1; with SAME padding the odd pixel is on the right and at the bottom. */
+function convolve(x, size, channels, kernel, bias, width, output) {
+  const filters = bias.length;
+  const before = output === size ? (width - 1) >> 1 : 0;
+  const y = new Float32Array(output * output * filters);
+  for (let row = 0; row < output; row++) {
+    for (let column = 0; column < output; column++) {
+      const at = (row * output + column) * filters;
+      y.set(bias, at);
+      for (let i = Math.max(0, before - row); i < width && row + i - before < size; i++) {
+        for (let j = Math.max(0, before - column); j < width && column + j - before < size; j++) {
+          const from = ((row + i - before) * size + column + j - before) * channels;
+          for (let channel = 0; channel < channels; channel++) {
+            const value = x[from + channel];
+            if (value === 0) continue;
+            const weights = ((i * width + j) * channels + channel) * filters;
+            for (let filter = 0; filter < filters; filter++) y[at + filter] += value * kernel[weights + filter];
+          }
+        }
+      }
+    }
+  }
+  return y;
+}
+
+/** Maximum or average with SAME padding, which is never the maximum and which no average counts. */
+function pool(x, size, channels, conv) {
+  const output = Math.ceil(size / conv.pool_stride);
+  const padding = Math.max(0, (output - 1) * conv.pool_stride + conv.pool_window - size);
+  const y = new Float32Array(output * output * channels);
+  for (let row = 0; row < output; row++) {
+    for (let column = 0; column < output; column++) {
+      const [top, left] = [row, column].map((place) => place * conv.pool_stride - (padding >> 1));
+      const [bottom, right] = [top, left].map((first) => Math.min(size, first + conv.pool_window));
+      for (let channel = 0; channel < channels; channel++) {
+        let sum = 0;
+        let largest = -Infinity;
+        let count = 0;
+        for (let i = Math.max(0, top); i < bottom; i++) {
+          for (let j = Math.max(0, left); j < right; j++) {
+            const value = x[(i * size + j) * channels + channel];
+            sum += value;
+            largest = Math.max(largest, value);
+            count++;
+          }
+        }
+        y[(row * output + column) * channels + channel] = conv.pool === "max" ? largest : sum / count;
+      }
+    }
+  }
+  return y;
+}
+
+function dense(x, kernel, bias) {
+  const y = Float32Array.from(bias);
+  const units = bias.length;
+  for (let i = 0; i < x.length; i++) {
+    const value = x[i];
+    if (value === 0) continue;
+    for (let unit = 0; unit < units; unit++) y[unit] += value * kernel[i * units + unit];
+  }
+  return y;
+}
+
+function softmax(logits) {
+  const largest = Math.max(...logits);
+  const exponentials = Array.from(logits, (logit) => Math.exp(logit - largest));
+  const sum = exponentials.reduce((a, b) => a + b);
+  return exponentials.map((value) => value / sum);
+}

@@ -1,0 +1,186 @@
+"""--export: each file, loaded by the lines that are printed, in a process that cannot see this project."""
+
+import json
+import re
+import subprocess
+import sys
+
+import jobs
+import numpy as np
+import pytest
+import reference
+from conftest import run_folder
+
+import lenet
+from backends import FRAMEWORKS
+from lenet import UserError, dataset
+from lenet.architecture import Architecture, Conv
+from lenet.config import CONFIGS, Config, load
+from lenet.dataset import MNIST
+from lenet.settings import Settings
+from lenet.storage.checkpoint import Checkpoint
+from lenet.storage.run import Run
+from lenet.training import Training
+from lenet.use import export, forward
+
+# What a file is called -> the process that writes it, and the logits in what the printed lines leave.
+FILES = {
+    "model.onnx": ("other", "logits"),
+    "model.pt2": ("pytorch", "logits.detach()"),
+    "model.pt": ("pytorch", "model(images.unsqueeze(1) / 255).detach()"),
+    "model.safetensors": ("pytorch", "model(images.unsqueeze(1) / 255).detach()"),
+    "model.keras": ("keras", "logits"),
+    "model/": ("keras", 'outputs["logits"]'),
+}
+# Every kind of padding: an even kernel, a window wider than its stride, and sizes that do not divide.
+PADDED = {
+    pool: Architecture(
+        (
+            Conv(3, kernel=4, pool=pool, pool_window=3),
+            Conv(4, kernel=3, pool=pool, pool_stride=1),
+            Conv(5, kernel=2, pool=pool, pool_window=4, pool_stride=3),
+        ),
+        (7,),
+        "tanh",
+    )
+    for pool in ("max", "average")
+}
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """A folder with images.npy: 50 test images."""
+    folder = tmp_path_factory.mktemp("images")
+    np.save(folder / "images.npy", dataset.load().test.images[:50, ..., 0])
+    return folder
+
+
+def run_of(architecture, folder):
+    """A run that was never trained."""
+    settings = Settings.of(Config("mine", architecture, Training()), MNIST)
+    run = Run(folder / "checkpoint.safetensors")
+    Checkpoint.initial(settings).save(run.path)
+    return run
+
+
+def loaded(lines, folder, images, expression="logits"):
+    """The logits of images.npy by printed lines of Python, in another folder and process, and what these print."""
+    (folder / "images.npy").write_bytes((images / "images.npy").read_bytes())
+    code = f"{lines}\nnp.save('logits.npy', np.asarray({expression}))\n"
+    done = subprocess.run([sys.executable, "-I", "-c", code], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return np.load(folder / "logits.npy"), json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("architecture", [*(load(name).architecture for name in CONFIGS), *PADDED.values()])
+def test_the_forward_pass_in_numpy_is_that_of_the_reference(architecture):
+    """Which is written apart from it, in float64."""
+    parameters = Checkpoint.initial(Settings.of(Config("x", architecture, Training()), MNIST)).state.parameters
+    double = {name: array.astype(float) for name, array in parameters.items()}
+    images = dataset.load().test.images[:3]
+    _, _, wanted = reference.gradients(architecture, double, images, np.zeros(3, int))
+    found = forward.logits(architecture, parameters, images[..., 0])
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, wanted, atol=1e-5 * max(1, np.abs(wanted).max()))
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_the_printed_lines_load_the_file(file, workers, process, images, tmp_path):
+    writer, expression = FILES[file]
+    worker = process if writer == "other" else workers[writer]
+    run = run_of(load("add_conv").architecture, tmp_path)
+    lines = worker.do(jobs.exported, run.folder, f"{tmp_path}/{file}")
+    found, printed = loaded(lines, tmp_path, images, expression)
+    checkpoint = run.checkpoint
+    wanted = forward.logits(
+        run.checkpoint.settings.architecture, checkpoint.state.parameters, np.load(images / "images.npy")
+    )
+    np.testing.assert_allclose(found, wanted, atol=1e-4 * max(1, np.abs(wanted).max()))
+    assert printed == wanted.argmax(axis=1).tolist()
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if file not in ("model.pt", "model.safetensors")])
+@pytest.mark.parametrize("pool", ["max", "average"])
+def test_every_padding_is_exported(file, pool, workers, process, tmp_path):
+    """The export compares the file's logits with those of NumPy."""
+    run = run_of(PADDED[pool], tmp_path)
+    worker = process if FILES[file][0] == "other" else workers[FILES[file][0]]
+    worker.do(jobs.exported, run.folder, f"{tmp_path}/{file}")
+    assert (tmp_path / file).exists()
+
+
+@pytest.mark.parametrize("pool", ["max", "average"])
+def test_pytorchs_parameters_of_every_padding_are_loaded_or_refused(pool, workers, images, tmp_path):
+    run = run_of(PADDED[pool], tmp_path)
+    if pool == "average":
+        said = workers["pytorch"].do(jobs.exported, run.folder, f"{tmp_path}/model.pt")
+        assert said == "PyTorch has no layer that pools with such padding; export as .pt2 or .onnx"
+        assert not (tmp_path / "model.pt").exists()
+        return
+    lines = workers["pytorch"].do(jobs.exported, run.folder, f"{tmp_path}/model.pt")
+    found, _ = loaded(lines, tmp_path, images, FILES["model.pt"][1])
+    wanted = forward.logits(PADDED[pool], run.checkpoint.state.parameters, np.load(images / "images.npy"))
+    np.testing.assert_allclose(found, wanted, atol=1e-4 * max(1, np.abs(wanted).max()))
+
+
+def test_a_file_with_other_logits_is_not_put_in_place(tmp_path, monkeypatch):
+    from lenet.use.formats import onnx
+
+    logits = onnx.logits
+    monkeypatch.setattr(onnx, "logits", lambda *arguments: logits(*arguments) + 0.1)
+    run = run_of(load("lenet5").architecture, tmp_path)
+    with pytest.raises(UserError, match=r"its logits differ by 0\.1 from those of the parameters") as error:
+        run.export(tmp_path / "model.onnx")
+    assert error.value.exit_code == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.safetensors"]
+
+
+def test_mistakes_get_one_line(tmp_path, monkeypatch):
+    run = run_of(load("lenet5").architecture, tmp_path)
+    for name in ("model.h5", "model", "model.onnx.zip"):
+        with pytest.raises(
+            UserError, match=re.escape("the ending says the format: .onnx, .pt2, .pt, .safetensors, .keras, /")
+        ):
+            run.export(tmp_path / name)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/a.png").touch()
+    with pytest.raises(UserError, match="photos is something else than a SavedModel; choose another name"):
+        export.put(tmp_path / "photos", tmp_path / "photos")
+    monkeypatch.setattr(export.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(UserError, match=re.escape("pip install -r requirements/export.txt")):
+        run.export(tmp_path / "model.onnx")
+
+
+def test_the_command_prints_the_lines_and_replaces_an_earlier_file(workers, tmp_path):
+    run = run_of(load("lenet5").architecture, tmp_path)
+    (tmp_path / "model.onnx").write_text("an earlier one")
+    code, out, err = workers["pytorch"].run("--export", tmp_path / "sub/model.onnx", "--load", run.folder)
+    assert (code, err) == (0, "")
+    assert out.startswith("import numpy as np\nimport onnxruntime\n")
+    run.export(tmp_path / "model.onnx")
+    assert (tmp_path / "model.onnx").read_bytes() == (tmp_path / "sub/model.onnx").read_bytes()
+
+
+def test_every_config_of_every_framework_in_every_format(workers, process, images, tmp_path, request):
+    """The table of the largest differences, and ONNX's accuracy on all test images. Only in the long version."""
+    if not request.config.getoption("torture"):
+        pytest.skip("in make torture")
+    print()
+    test = dataset.load().test
+    for name in CONFIGS:
+        for framework in FRAMEWORKS:
+            log_dir = tmp_path / name / framework
+            workers[framework].run("--train", "--train_num", 20, "--config", name, "--log_dir", log_dir)
+            run = lenet.load(run_folder(log_dir, framework))
+            architecture, parameters = run.checkpoint.settings.architecture, run.checkpoint.state.parameters
+            wanted = forward.logits(architecture, parameters, np.load(images / "images.npy"))
+            differences = {}
+            for file, (writer, expression) in FILES.items():
+                worker = process if writer == "other" else workers[writer]
+                lines = worker.do(jobs.exported, run.folder, f"{log_dir}/{file}")
+                found, _ = loaded(lines, log_dir, images, expression)
+                differences[file] = np.abs(found - wanted).max() / max(1, np.abs(wanted).max())
+                assert differences[file] <= 1e-4
+            right = process.do(jobs.accuracy_of_onnx, log_dir / "model.onnx", test.images[..., 0], test.labels)
+            assert right == run.result["test_accuracy"]
+            print(name, framework, *(f"{file} {value:.1e}" for file, value in differences.items()))
