@@ -1,6 +1,7 @@
 PYTHON ?= python3
 FRAMEWORK ?= pytorch
-TORTURE = $(addprefix tests/,test_kills.py test_faults.py test_signals.py test_damage.py test_parity.py)
+TORTURE = $(addprefix tests/,test_kills.py test_faults.py test_signals.py test_damage.py test_parity.py \
+	test_predict.py test_export.py test_drawing.py)
 
 ifeq (,$(wildcard requirements/$(FRAMEWORK).txt))
 $(error FRAMEWORK is pytorch, tensorflow or keras, not '$(FRAMEWORK)')
@@ -13,7 +14,7 @@ help:
 	@echo "make train      train LeNet for 1000 steps in FRAMEWORK=pytorch, tensorflow or keras, which it installs in .venv"
 	@echo "make check      lint, and the tests that need no framework: under a minute"
 	@echo "make test       all tests, in all three frameworks"
-	@echo "make torture    what has a long version, at length: kills, faults, damaged files, accuracies; half an hour"
+	@echo "make torture    what has a long version, at length: kills, faults, damaged files, exports, the page; an hour"
 	@echo "make benchmark  how fast it trains here, beside each framework's stock loop and the processor's limit: an hour"
 	@echo "Another Python: make PYTHON=python3.12 ..."
 

@@ -20,7 +20,7 @@ class Browser:
         # The pipe is descriptors 3 and 4.
         command = 'exec 3<&"$0" 4>&"$1"; shift; exec "$@"'
         self.process = subprocess.Popen(
-            ["sh", "-c", command, str(read_commands), str(write_answers), CHROMIUM, *flags],
+            ["bash", "-c", command, str(read_commands), str(write_answers), CHROMIUM, *flags],
             pass_fds=(read_commands, write_answers),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

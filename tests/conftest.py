@@ -22,7 +22,7 @@ NEEDS_A_FRAMEWORK = {"workers", "framework", "reader", "process", "report", "sho
 
 
 def pytest_addoption(parser):
-    parser.addoption("--torture", action="store_true", help="the long version of what has one: half an hour")
+    parser.addoption("--torture", action="store_true", help="the long version of what has one: an hour")
 
 
 def pytest_collection_modifyitems(items):

@@ -1,6 +1,7 @@
 """The functions that tests call in another process."""
 
 import contextlib
+import importlib
 import io
 import os
 import signal
@@ -18,6 +19,7 @@ import lenet
 import main
 from lenet import dataset
 from lenet.config import load
+from lenet.settings import Settings
 from lenet.storage.run import Run
 from lenet.system.machine import default_threads
 from lenet.trainer import Trainer
@@ -226,3 +228,9 @@ def accuracy_of_onnx(path, images, labels):
 
     logits, _ = onnxruntime.InferenceSession(path).run(None, {"images": images})
     return (logits.argmax(axis=1) == labels).mean()
+
+
+def loading(module, name):
+    """The lines that load a file of lenet."""
+    settings = Settings.of(load("lenet"), dataset.MNIST)
+    return importlib.import_module(f"lenet.use.formats.{module}").loading(Path(name), settings)

@@ -44,12 +44,15 @@ def is_prepared(grey: np.ndarray) -> bool:
 def _ink(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the ink, from 0 (paper) to 1, and which of it is the digit: two arrays of at most WORKING_SIZE."""
     image = _light_on_dark(reduced(grey, WORKING_SIZE))
-    ink = np.maximum(image - _paper(image), 0)
+    ink = image - _paper(image)
+    tone, darker = np.percentile(ink, [30, 10])
+    grain = (tone - darker) / 0.76  # the standard deviation of noise: these two percentiles are 0.76 of it apart
+    ink -= tone
     brightest = max(1, ink.size // 2000)  # more pixels than noise has
     high = np.partition(ink.ravel(), -brightest)[-brightest]
-    if high < LEAST_CONTRAST:
+    if high < max(LEAST_CONTRAST, 6 * grain):
         raise UserError("there is no ink in it")
-    ink = np.minimum(ink / high, 1)
+    ink = (ink / high).clip(0, 1)
     return ink, _main_parts(ink > np.clip(_otsu(ink), 0.2, 0.5))
 
 
@@ -63,11 +66,11 @@ def _paper(image: np.ndarray, windows: int = 4) -> np.ndarray:
         return np.full(image.shape, np.median(border(image, 1)))
     rows, columns = (np.linspace(0, side - side // 3, windows).astype(int) for side in image.shape)
     height, width = (side // 3 for side in image.shape)
-    tones = [np.percentile(image[y : y + height, x : x + width], 30) for y in rows for x in columns]
+    tones = [np.percentile(image[y : y + height, x : x + width], 10) for y in rows for x in columns]
     y, x = np.meshgrid((rows + height / 2) / image.shape[0], (columns + width / 2) / image.shape[1], indexing="ij")
     factors = np.linalg.lstsq(_powers(y.ravel(), x.ravel()), np.array(tones), rcond=None)[0]
     y, x = (np.arange(side) / side for side in image.shape)
-    return np.asarray(_powers(y[:, np.newaxis], x) @ factors)
+    return np.asarray(_powers(y[:, np.newaxis], x) @ factors).clip(0, 255)
 
 
 def _powers(y: np.ndarray, x: np.ndarray) -> np.ndarray:

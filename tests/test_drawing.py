@@ -1,0 +1,162 @@
+"""The page in a real browser: what it says is what --predict says, in light and dark, by mouse and by keyboard."""
+
+import dataclasses
+import json
+
+import browser
+import jobs
+import numpy as np
+import pytest
+from PIL import Image
+
+import lenet
+from lenet import dataset
+from lenet.config import CONFIGS, load
+from lenet.dataset import MNIST
+from lenet.settings import Settings
+from lenet.storage.checkpoint import Checkpoint
+from lenet.storage.run import Run
+from lenet.use import forward, picture
+from lenet.use.preparation import prepare
+
+pytestmark = [
+    pytest.mark.skipif(not browser.CHROMIUM, reason="there is no Chromium"),
+    pytest.mark.skipif("not config.getoption('torture')", reason="in make torture"),
+]
+FRAME = "new Promise(done => requestAnimationFrame(() => setTimeout(done, 50)))"
+SEEN = "Array.from(document.getElementById('seen').getContext('2d').getImageData(0, 0, 28, 28).data)"
+ANSWERS = "[...document.querySelectorAll('#bars .value')].map(cell => parseFloat(cell.textContent))"
+
+
+@pytest.fixture(scope="module")
+def run(workers, tmp_path_factory):
+    """A run of lenet that knows its digits, and its page."""
+    options = {"framework": "pytorch", "steps": 300, "log_dir": tmp_path_factory.mktemp("logs")}
+    folder = workers["pytorch"].do(jobs.api, "train", "lenet", **options)
+    lenet.load(folder).export(folder / "page.html")
+    return lenet.load(folder)
+
+
+def strokes_of(image):
+    """Strokes that redraw an image of 28x28 on the canvas of 280x280: its ink row by row."""
+    strokes = []
+    for row in range(28):
+        columns = np.flatnonzero(image[row] > 127)
+        for part in np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1):
+            if len(part):
+                strokes.append([(10 * part[0] + 5, 10 * row + 5), (10 * part[-1] + 5, 10 * row + 5)])
+    return strokes
+
+
+def draw(page, strokes):
+    left, top, width = page.evaluate(
+        "(() => { const box = drawing.getBoundingClientRect(); return [box.left, box.top, box.width]; })()"
+    )
+    for stroke in strokes:
+        points = [(left + x * width / 280, top + y * width / 280) for x, y in stroke]
+        page.mouse("mousePressed", *points[0])
+        for point in points[1:]:
+            page.mouse("mouseMoved", *point)
+        page.mouse("mouseReleased", *points[-1])
+    page.evaluate(FRAME)
+
+
+def seen(page):
+    """The image that the page shows as what the network sees."""
+    return np.array(page.evaluate(SEEN), np.uint8).reshape(28, 28, 4)[..., 0]
+
+
+def test_ten_digits_are_what_predict_says(run, workers, tmp_path):
+    images, labels = dataset.load().test
+    right = 0
+    with browser.opened(run.folder / "page.html") as page:
+        for digit in range(10):
+            page.evaluate("clear()")
+            draw(page, strokes_of(images[labels == digit][3, ..., 0]))
+            image, percents = seen(page), page.evaluate(ANSWERS)
+            Image.fromarray(image).save(tmp_path / f"{digit}.png")
+            canvas = np.array(page.evaluate("Array.from(ink().values, x => Math.round(255 * x))"), np.uint8)
+            np.testing.assert_allclose(prepare(canvas.reshape(280, 280)).astype(int), image.astype(int), atol=1)
+            right += int(np.argmax(percents) == digit)
+            assert page.evaluate("answer.textContent").startswith(f"{np.argmax(percents)}: ")
+            _, out, _ = workers["pytorch"].run("--predict", tmp_path / f"{digit}.png", "--load", run.folder, "--json")
+            said = json.loads(out)
+            assert said["class"] == np.argmax(percents)
+            np.testing.assert_allclose(percents, 100 * np.array(said["probabilities"]), atol=0.5)
+        assert page.complaints() == []
+    assert right >= 9
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_network_in_javascript_is_that_of_numpy(name, tmp_path):
+    settings = Settings.of(load(name), MNIST)
+    run = Run(tmp_path / "checkpoint.safetensors")
+    Checkpoint.initial(settings).save(run.path)
+    run.export(tmp_path / "page.html")
+    image = dataset.load().test.images[0, ..., 0]
+    with browser.opened(tmp_path / "page.html") as page:
+        logits = page.evaluate(f"Array.from(forward(model.architecture, parameters, {image.ravel().tolist()}).logits)")
+        assert page.complaints() == []
+    parameters = run.checkpoint.state.parameters
+    halves = {key: array.astype(np.float16).astype(np.float32) for key, array in parameters.items()}
+    wanted = forward.logits(settings.architecture, halves, image[np.newaxis])[0]
+    np.testing.assert_allclose(logits, wanted, atol=1e-4 * max(1, np.abs(wanted).max()))
+
+
+def test_keys_draw_undo_and_clear(run):
+    with browser.opened(run.folder / "page.html") as page:
+        page.evaluate("drawing.focus()")
+        page.key(" ")
+        for _ in range(6):
+            page.key("ArrowDown")
+        page.key(" ")
+        page.evaluate(FRAME)
+        assert page.evaluate("strokes.length") == 1
+        assert seen(page).max() == 255
+        assert page.evaluate("answer.textContent").startswith("1: ")
+        page.key("z")
+        page.evaluate(FRAME)
+        assert page.evaluate("answer.textContent") == "Nothing is drawn yet."
+        draw(page, [[(50, 50), (90, 90)], [(90, 50), (50, 90)]])
+        page.key("z", modifiers=2)  # with Ctrl
+        assert page.evaluate("strokes.length") == 1
+        page.key("Escape")
+        page.evaluate(FRAME)
+        assert (page.evaluate("strokes.length"), seen(page).max()) == (0, 0)
+        for element in ("undo", "clear"):
+            page.key("Tab")
+            assert page.evaluate("document.activeElement.id") == element
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1400, False), (1400, True), (390, False), (390, True)])
+def test_it_fits_the_screen_and_draws_in_the_themes_colours(width, dark, run, tmp_path):
+    with browser.opened(run.folder / "page.html", width=width, height=844, dark=dark) as page:
+        draw(page, [[(90, 90), (140, 60), (190, 90), (190, 130), (80, 230), (215, 230)]])
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate("answer.textContent").startswith("2: ")
+        page.screenshot(tmp_path / "page.png")
+        pixels = np.asarray(Image.open(tmp_path / "page.png").convert("L"))
+        assert (np.median(pixels) < 60) if dark else (np.median(pixels) > 230)
+
+
+def test_a_finger_draws_and_does_not_scroll(run):
+    with browser.opened(run.folder / "page.html", width=390, height=844) as page:
+        page.do("Emulation.setTouchEmulationEnabled", enabled=True)
+        for kind, points in (("Start", [(200, 250)]), ("Move", [(200, 330)]), ("Move", [(200, 400)]), ("End", [])):
+            points = [{"x": x, "y": y} for x, y in points]
+            page.do("Input.dispatchTouchEvent", type=f"touch{kind}", touchPoints=points)
+        page.evaluate(FRAME)
+        assert page.evaluate("strokes.length") == 1
+        assert page.evaluate("scrollY") == 0
+        assert page.evaluate("answer.textContent").startswith("1: ")
+
+
+def test_a_page_of_other_data_sees_the_whole_drawing(tmp_path):
+    settings = Settings.of(load("lenet5"), dataclasses.replace(MNIST, name="fashion~1"))
+    run = Run(tmp_path / "checkpoint.safetensors")
+    Checkpoint.initial(settings).save(run.path)
+    run.export(tmp_path / "page.html")
+    with browser.opened(tmp_path / "page.html") as page:
+        draw(page, [[(20, 20), (60, 20)]])
+        canvas = np.array(page.evaluate("Array.from(ink().values, x => Math.round(255 * x))"), np.uint8)
+        np.testing.assert_allclose(seen(page).astype(int), picture.fit(canvas.reshape(280, 280)).astype(int), atol=1)
