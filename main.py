@@ -15,7 +15,7 @@ from typing import Any
 import lenet
 from backends import FRAMEWORKS, MODULES
 from lenet.errors import UserError, exit_code
-from lenet.flags import Parser, check, choice, file_name, key_and_value, path, value_of, whole_number
+from lenet.flags import Parser, as_arguments, check, choice, file_name, key_and_value, path, value_of, whole_number
 from lenet.system.machine import DEVICES, PRECISIONS
 from lenet.system.streams import prepare_streams, print_result
 
@@ -140,11 +140,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     flags = parser.parse(sys.argv[1:] if argv is None else argv)
     check(flags, parser.error)
-    flags.changes = dict(flags.changes or [])
-    if not flags.report:
-        for name in ("config", "framework"):
-            setattr(flags, name, (getattr(flags, name) or [None])[0])
-    return flags
+    return as_arguments(flags)
 
 
 if __name__ == "__main__":

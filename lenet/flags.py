@@ -125,3 +125,12 @@ def check(flags: argparse.Namespace, error: Callable[[str], Any]) -> None:
         error("--train_num must be 1 or more; with --load it may be 0, to test a run that was killed before its test")
     if not flags.report and max(len(flags.config or []), len(flags.framework or [])) > 1:
         error("several --config or --framework go with --report")
+
+
+def as_arguments(flags: argparse.Namespace) -> argparse.Namespace:
+    """Return the flags in the form that the API takes: the changes by key, and one config and framework for a run."""
+    flags.changes = dict(flags.changes or [])
+    if not flags.report:
+        for name in ("config", "framework"):
+            setattr(flags, name, (getattr(flags, name) or [None])[0])
+    return flags
