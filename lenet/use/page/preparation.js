@@ -1,8 +1,10 @@
 // A drawing -> an image as MNIST has them. The same steps as in preparation.py, for a drawing: it has no paper.
 // An image is { values: Float64Array, height, width }; ink goes from 0 to 1.
-"use strict";
-
-const [SIZE, BOX, FINE_SIZE, THINNEST, THICKEST] = [28, 20, 80, 0.125, 0.2];
+const SIZE = 28; // of MNIST's images
+const BOX = 20; // of the digit in them
+const FINE_SIZE = 80; // of the digit while its strokes are measured
+const THINNEST = 0.125; // widths of strokes, as shares of the digit's longer side
+const THICKEST = 0.2;
 
 /** The ink of a drawing -> Uint8Array [28 * 28], or null if there is none. */
 function prepare(drawing) {
@@ -30,7 +32,7 @@ function fit(drawing) {
   return Uint8Array.from(scaled(drawing, SIZE).values, (value) => Math.round(255 * value));
 }
 
-function image(height, width) {
+function emptyImage(height, width) {
   return { values: new Float64Array(height * width), height, width };
 }
 
@@ -112,7 +114,7 @@ function crop(source, mask) {
   });
   const bounds = (places) => places.reduce(([low, high], x) => [Math.min(low, x), Math.max(high, x)], [1e9, 0]);
   const [[top, bottom], [left, right]] = [bounds(rows), bounds(columns)];
-  const result = image(bottom - top + 1, right - left + 1);
+  const result = emptyImage(bottom - top + 1, right - left + 1);
   for (let row = top; row <= bottom; row++) {
     const from = row * source.width;
     result.values.set(source.values.subarray(from + left, from + right + 1), (row - top) * result.width);
@@ -121,7 +123,7 @@ function crop(source, mask) {
 }
 
 function padded(source, by) {
-  const result = image(source.height + 2 * by, source.width + 2 * by);
+  const result = emptyImage(source.height + 2 * by, source.width + 2 * by);
   for (let row = 0; row < source.height; row++) {
     const values = source.values.subarray(row * source.width, (row + 1) * source.width);
     result.values.set(values, (row + by) * result.width + by);
@@ -165,9 +167,9 @@ function scaled(source, size) {
   const [height, width] = [source.height, source.width].map((side) =>
     Math.max(1, Math.floor((side * size) / longer + 0.5)),
   );
-  const [rows, columns] = [weights(source.height, height), weights(source.width, width)];
-  const between = image(source.height, width);
-  const result = image(height, width);
+  const [rows, columns] = [shares(source.height, height), shares(source.width, width)];
+  const between = emptyImage(source.height, width);
+  const result = emptyImage(height, width);
   for (let row = 0; row < source.height; row++) {
     columns.forEach((share, column) => {
       for (const [i, weight] of share) {
@@ -186,20 +188,20 @@ function scaled(source, size) {
 }
 
 /** For each of `size` pixels the [pixel, share] of those it is made of. */
-function weights(old, size) {
+function shares(old, size) {
   const scale = old / size;
   return Array.from({ length: size }, (_, i) => {
     const first = i * scale;
-    const shares = [];
+    const found = [];
     for (let pixel = 0; pixel < old; pixel++) {
       const share =
         scale > 1
           ? Math.min(first + scale, pixel + 1) - Math.max(first, pixel)
           : 1 - Math.abs(first + scale / 2 - 0.5 - pixel);
-      if (share > 0) shares.push([pixel, share]);
+      if (share > 0) found.push([pixel, share]);
     }
-    const sum = shares.reduce((total, [, share]) => total + share, 0);
-    return shares.map(([pixel, share]) => [pixel, share / sum]);
+    const sum = found.reduce((total, [, share]) => total + share, 0);
+    return found.map(([pixel, share]) => [pixel, share / sum]);
   });
 }
 
