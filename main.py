@@ -17,7 +17,7 @@ from backends import FRAMEWORKS, MODULES
 from lenet.errors import UserError, exit_code
 from lenet.flags import Parser, as_arguments, check, choice, file_name, key_and_value, path, value_of, whole_number
 from lenet.system.machine import DEVICES, PRECISIONS
-from lenet.system.streams import prepare_streams, print_result
+from lenet.system.streams import prepare_streams, print_line, print_result
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,10 +53,10 @@ def predict(predict: Sequence[Path], json: bool = False, save_prepared: Path | N
     return print_all(run.predict_each(predict, save_prepared, framework=options.get("framework"), **machine), json)
 
 
-def export(export: str, **options: Any) -> int:
+def export(export: list[str], **options: Any) -> int:
     """Export the model, and print the lines that load it."""
     run = lenet.load(options.pop("load", True), **options)
-    return show(run.export(export), "")
+    return 0 if print_line(run.export(export[0]).rstrip(), sys.stdout) else 1
 
 
 def report(**options: Any) -> int:
@@ -90,23 +90,22 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     flag = parser.add_argument_group("what to do").add_argument
     flag("-t", "--train", action="store_true", help="train for --train_num steps, test, and save")
     flag("-e", "--test", action="store_true", help="test a run on the test images: this run, or the one of --load")
-    flag(
-        "--predict", nargs="+", type=path, metavar="PATH", help="say which digit each picture shows, a file or a folder"
-    )
+    several: dict[str, Any] = {"nargs": "+", "action": "extend", "metavar": "PATH"}
+    flag("--predict", **several, type=path, help="say which digit each picture shows, a file or a folder")
     endings = ".onnx, .pt2, .pt, .safetensors, .keras, .html, or / for TensorFlow's SavedModel"
-    flag("--export", type=file_name, metavar="FILE", help=f"write the model for other programs; FILE ends in {endings}")
+    flag("--export", action="append", type=file_name, metavar="FILE", help=f"write the model for others: {endings}")
     flag("--report", action="store_true", help="train every config in every framework, and compare them in a report")
     flag("--version", action="version", version=f"lenet {lenet.__version__}", help="print the version and exit")
 
     flag = parser.add_argument_group("the run").add_argument
-    count, several = whole_number(), "with --report several, by default all"
+    count, of_report = whole_number(), "with --report several, by default all"
     load_help = "checkpoint to use, a file or a run's folder (default: none to train; without PATH, this run's own)"
     flag("--train_num", dest="steps", type=whole_number(0), metavar="N", help="number of steps, of a mini-batch each")
     flag("-l", "--load", nargs="?", const=True, type=path, metavar="PATH", help=load_help)
     frameworks = choice(FRAMEWORKS, {"tf": "tensorflow", "torch": "pytorch"})
-    framework_help = f"framework (default: the first installed of {', '.join(MODULES)}; {several})"
+    framework_help = f"framework (default: the first installed of {', '.join(MODULES)}; {of_report})"
     flag("--framework", **frameworks, action="append", help=framework_help)
-    config_help = f"config: a name in configs/ or a TOML file (default: the checkpoint's, or lenet; {several})"
+    config_help = f"config: a name in configs/ or a TOML file (default: the checkpoint's, or lenet; {of_report})"
     flag("--config", type=path, action="append", metavar="CONFIG", help=config_help)
     change: dict[str, Any] = {"dest": "changes", "action": "append"}
     flag("--set", **change, type=key_and_value, metavar="KEY=VALUE", help="new value of a config's key, such as dense")

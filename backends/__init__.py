@@ -1,16 +1,15 @@
 """One file per framework; its name is the value of --framework. Each has a LeNet that is a lenet.backend.Backend."""
 
-import contextlib
 import importlib
 import importlib.util
 import json
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lenet.errors import UserError, importing
+from lenet.system.streams import silenced_stderr
 
 if TYPE_CHECKING:
     from lenet.backend import Backend
@@ -93,16 +92,3 @@ def load(framework: str) -> "type[Backend]":
         advice = f"install it again: pip install -r requirements/{framework}.txt"
         raise UserError(f"{framework} cannot be imported: {lines[-1]}; {advice}") from None
     return backend
-
-
-@contextlib.contextmanager
-def silenced_stderr() -> Iterator[None]:
-    """TensorFlow's C++ code writes to file descriptor 2 during import, whatever its log level."""
-    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
-        os.close(nowhere)

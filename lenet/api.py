@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import backends
 from lenet import config as config_file
@@ -83,7 +83,7 @@ def test(
 
 
 def load(
-    path: AnyPath | bool = True,
+    path: AnyPath | Literal[True] = True,
     *,
     config: AnyPath | None = None,
     framework: str | None = None,

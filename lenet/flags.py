@@ -27,7 +27,8 @@ class Parser(argparse.ArgumentParser):
         for word in unknown:
             name = word.partition("=")[0]
             if not name.startswith("-"):
-                self.error(f"'{word}' is neither a flag nor a flag's value; the number of steps goes after --train_num")
+                hint = "; the number of steps goes after --train_num" if word.isdecimal() else ""
+                self.error(f"'{word}' is neither a flag nor a flag's value{hint}")
             near = OTHER_NAMES.get(name.lower()) or closest(name, self._option_string_actions)
             self.error(f"there is no flag {name}" + (f"; did you mean {near}?" if near else ""))
         return flags
@@ -109,6 +110,10 @@ def check(flags: argparse.Namespace, error: Callable[[str], Any]) -> None:
         error("nothing to do: add --train --train_num N, or --test, --predict, --export or --report --train_num N")
     if len(asked) > 1:
         error(f"{' and '.join(asked)} do not go together: one after the other")
+    if len(flags.export or []) > 1:
+        error("one --export at a time")
+    if flags.export and (flags.device or flags.threads):
+        error("--device and --threads do not go with --export")
     if not flags.predict and (flags.json or flags.save_prepared):
         error("--json and --save_prepared go with --predict")
     if flags.report and (flags.load is not None or flags.seed is not None):

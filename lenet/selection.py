@@ -50,7 +50,9 @@ class Selection:
         """Return the run as it is; UserError if it has no whole checkpoint, or one of another architecture."""
         wanted = self._changed(Settings.of(config_file.load(self.config or "lenet"), data))
         source = self._source(wanted, training=False)
-        self._checkpoint(source, wanted)
+        settings = self._checkpoint(source, wanted).settings
+        if other := settings.difference(self._changed(settings)):
+            raise UserError(f"{source.path}: {other}; leave that flag out")
         return source
 
     def _source(self, wanted: Settings, training: bool) -> Run:
@@ -59,7 +61,9 @@ class Selection:
         return Run.at(Path(self.load))
 
     def _checkpoint(self, source: Run, wanted: Settings) -> Checkpoint:
-        """Read it; UserError if its architecture is not the wanted one."""
+        """Read it; UserError if there is none, or if its architecture is not the wanted one."""
+        if not source.exists and (near := Run.below(self.log_dir if self.load is True else source.folder)):
+            raise UserError(f"there is no checkpoint {source.path}; there is {near.folder}: name it after --load")
         found = source.checkpoint
         expected = wanted if self.config or self.load is True else self._changed(found.settings)
         if other := difference(flat(found.settings.architecture), flat(expected.architecture)):

@@ -234,3 +234,12 @@ def loading(module, name):
     """The lines that load a file of lenet."""
     settings = Settings.of(load("lenet"), dataset.MNIST)
     return importlib.import_module(f"lenet.use.formats.{module}").loading(Path(name), settings)
+
+
+def kinds_of_saved_model(folder):
+    """Output -> dtype of a SavedModel."""
+    import tensorflow as tf
+
+    model = tf.saved_model.load(str(folder))
+    outputs = model.serve(np.zeros((1, 28, 28, 1), np.uint8))
+    return {name: output.dtype.name for name, output in outputs.items()}

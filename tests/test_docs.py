@@ -52,7 +52,7 @@ def test_the_lines_of_exported_files_are_those_that_are_printed(workers):
         "lenet.pt2": "pytorch",
         "lenet.pt": "pytorch",
         "lenet.keras": "keras",
-        "lenet": "keras",
+        "model": "keras",
     }
     printed = []
     for name, module in names.items():

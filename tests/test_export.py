@@ -1,15 +1,23 @@
 """--export: each file, loaded by the lines that are printed, in a process that cannot see this project."""
 
+import ast
+import fcntl
 import json
+import os
+import pty
 import re
+import shutil
+import struct
 import subprocess
 import sys
+import termios
+from pathlib import PurePosixPath, PureWindowsPath
 
 import jobs
 import numpy as np
 import pytest
 import reference
-from conftest import run_folder
+from conftest import PROJECT, run_folder
 
 import lenet
 from backends import FRAMEWORKS
@@ -39,6 +47,7 @@ PADDED = {
             Conv(3, kernel=4, pool=pool, pool_window=3),
             Conv(4, kernel=3, pool=pool, pool_stride=1),
             Conv(5, kernel=2, pool=pool, pool_window=4, pool_stride=3),
+            Conv(2, kernel=1, pool=pool, pool_window=1, pool_stride=2),
         ),
         (7,),
         "tanh",
@@ -123,6 +132,109 @@ def test_pytorchs_parameters_of_every_padding_are_loaded_or_refused(pool, worker
     np.testing.assert_allclose(found, wanted, atol=1e-4 * max(1, np.abs(wanted).max()))
 
 
+def test_a_process_that_trained_exports_and_trains_on(workers, tmp_path):
+    """What training sets for its own purposes does not reach the file, nor the export the training."""
+    for writer, files in (("pytorch", ["a.pt2", "b.pt2", "c.pt"]), ("keras", ["a.keras", "a/", "b.keras"])):
+        options = {"framework": writer, "log_dir": tmp_path / writer, "precision": "bfloat16", "steps": 1}
+        folder = workers[writer].do(jobs.api, "train", "lenet5", **options)
+        for file in files:
+            lines = workers[writer].do(jobs.exported, folder, f"{tmp_path}/{writer}-{file}")
+            assert lines.startswith(("import", "from")), lines
+        workers[writer].do(jobs.api, "train", "lenet5", **options, seed=1)
+    kinds = workers["keras"].do(jobs.kinds_of_saved_model, tmp_path / "keras-a")
+    assert kinds == {"logits": "float32", "probabilities": "float32"}
+
+
+def test_keras_own_settings_change_nothing_and_training_goes_on_after(process, tmp_path):
+    (tmp_path / "keras.json").write_text('{"backend": "tensorflow", "image_data_format": "channels_first"}')
+    run = run_of(load("lenet5").architecture, tmp_path)
+    process.do(jobs.set_environment, {"KERAS_HOME": str(tmp_path)})
+    for file in ("a.keras", "a/"):
+        assert process.do(jobs.exported, run.folder, f"{tmp_path}/{file}").startswith("import")
+    process.do(jobs.api, "train", "lenet5", framework="keras", log_dir=tmp_path / "logs", steps=1)
+
+
+@pytest.mark.framework
+@pytest.mark.parametrize("file", [*FILES, "model.html"])
+def test_a_disk_that_is_full_gets_one_line(file, tmp_path):
+    run = run_of(load("lenet5").architecture, tmp_path)
+    command = ["sh", "-c", 'ulimit -f 40; exec "$@"', "sh", sys.executable, PROJECT / "main.py"]
+    command += ["--load", run.folder, "--export", f"{tmp_path}/out/{file}"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done.stderr
+    assert "cannot be written: " in done.stderr
+    assert done.stderr.endswith("; choose another place\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.safetensors"]
+
+
+def test_what_was_there_is_moved_aside(tmp_path, capsys):
+    run = run_of(load("lenet5").architecture, tmp_path)
+    (tmp_path / "page.html").write_text("precious")
+    run.export(tmp_path / "page.html")
+    assert (tmp_path / "page.html.1").read_text() == "precious"
+    said = f"lenet: notice: what was in {tmp_path}/page.html is in {tmp_path}/page.html.1 now\n"
+    assert capsys.readouterr().err == said
+    made = tmp_path / "made"
+    for i in range(3):
+        made.mkdir()
+        (made / "saved_model.pb").write_text(str(i))
+        (made / "notes.txt").touch()
+        (tmp_path / "model").mkdir(exist_ok=True)  # an empty folder is no model: nothing is moved
+        export.put(made, tmp_path / "model")
+    found = {folder.name: (folder / "saved_model.pb").read_text() for folder in tmp_path.glob("model*")}
+    assert found == {"model": "2", "model.1": "0", "model.2": "1"}
+    with pytest.raises(UserError, match="is the run's checkpoint; choose another name"):
+        run.export(run.path)
+    (tmp_path / "folder.html").mkdir()
+    with pytest.raises(UserError, match="is a folder; choose another name"):
+        run.export(tmp_path / "folder.html")
+
+
+@pytest.mark.parametrize("name", ["C:\\new\\u00.onnx", 'quoted".onnx', "ein ä.onnx"])
+def test_the_lines_are_python_whatever_the_name(name):
+    from lenet.use.formats import onnx
+
+    path = PureWindowsPath(name) if "\\" in name else PurePosixPath(name)
+    lines = onnx.loading(path, Settings.of(load("lenet5"), MNIST))
+    calls = [node for node in ast.walk(ast.parse(lines)) if isinstance(node, ast.Call)]
+    (call,) = [node for node in calls if "Session" in ast.dump(node.func)]
+    assert ast.literal_eval(call.args[0]) == path.as_posix()
+
+
+def test_the_lines_are_whole_on_a_narrow_terminal(tmp_path):
+    run = run_of(load("lenet5").architecture, tmp_path)
+    main, end = pty.openpty()
+    fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
+    command = [sys.executable, PROJECT / "main.py", "--export", tmp_path / "model.onnx", "--load", run.folder]
+    assert subprocess.run(command, stdout=end).returncode == 0
+    os.close(end)
+    text = os.read(main, 10_000).decode().replace("\r\n", "\n")
+    os.close(main)
+    ast.parse(text)
+    assert text.startswith("import numpy as np\nimport onnxruntime\n")
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="there is no Node.js")
+@pytest.mark.parametrize("architecture", [load("lenet5").architecture, load("add_conv").architecture, *PADDED.values()])
+def test_the_page_computes_in_javascript_what_numpy_does(architecture, tmp_path):
+    run = run_of(architecture, tmp_path)
+    run.export(tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    model, base64 = (re.search(f'id="{name}">(.*?)</script>', page, re.DOTALL)[1] for name in ("model", "parameters"))
+    image = dataset.load().test.images[0, ..., 0]
+    script = (PROJECT / "lenet/use/page/network.js").read_text() + (
+        f"const model = {model};"
+        f"const parameters = decodeParameters('{base64}', model.shapes);"
+        f"console.log(JSON.stringify([...forward(model.architecture, parameters, {image.ravel().tolist()}).logits]));"
+    )
+    (tmp_path / "script.js").write_text(script)
+    logits = json.loads(subprocess.run(["node", tmp_path / "script.js"], capture_output=True, check=True).stdout)
+    parameters = run.checkpoint.state.parameters
+    halves = {key: array.astype(np.float16).astype(np.float32) for key, array in parameters.items()}
+    wanted = forward.logits(architecture, halves, image[np.newaxis])[0]
+    np.testing.assert_allclose(logits, wanted, atol=1e-4 * max(1, np.abs(wanted).max()))
+
+
 def test_a_file_with_other_logits_is_not_put_in_place(tmp_path, monkeypatch):
     from lenet.use.formats import onnx
 
@@ -139,26 +251,24 @@ def test_mistakes_get_one_line(tmp_path, monkeypatch):
     run = run_of(load("lenet5").architecture, tmp_path)
     for name in ("model.h5", "model", "model.onnx.zip"):
         with pytest.raises(
-            UserError, match=re.escape("the ending says the format: .onnx, .pt2, .pt, .safetensors, .keras, /")
+            UserError, match=re.escape("the ending says the format: .onnx, .pt2, .pt, .safetensors, .keras, .html, / (")
         ):
             run.export(tmp_path / name)
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos/a.png").touch()
     with pytest.raises(UserError, match="photos is something else than a SavedModel; choose another name"):
-        export.put(tmp_path / "photos", tmp_path / "photos")
+        run.export(f"{tmp_path}/photos/")
     monkeypatch.setattr(export.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(UserError, match=re.escape("pip install -r requirements/export.txt")):
         run.export(tmp_path / "model.onnx")
 
 
-def test_the_command_prints_the_lines_and_replaces_an_earlier_file(workers, tmp_path):
+def test_the_command_prints_the_lines(workers, tmp_path):
     run = run_of(load("lenet5").architecture, tmp_path)
-    (tmp_path / "model.onnx").write_text("an earlier one")
     code, out, err = workers["pytorch"].run("--export", tmp_path / "sub/model.onnx", "--load", run.folder)
     assert (code, err) == (0, "")
     assert out.startswith("import numpy as np\nimport onnxruntime\n")
-    run.export(tmp_path / "model.onnx")
-    assert (tmp_path / "model.onnx").read_bytes() == (tmp_path / "sub/model.onnx").read_bytes()
+    assert [path.name for path in (tmp_path / "sub").iterdir()] == ["model.onnx"]
 
 
 def test_every_config_of_every_framework_in_every_format(workers, process, images, tmp_path, request):

@@ -17,7 +17,7 @@ from lenet.dataset import MNIST, Fingerprint
 from lenet.settings import Settings
 from lenet.storage.checkpoint import Checkpoint
 from lenet.use import picture
-from lenet.use.prediction import is_handwriting
+from lenet.use.predict import is_handwriting
 from lenet.use.preparation import prepare
 
 
@@ -96,22 +96,24 @@ def test_without_load_the_run_of_the_flags_answers(framework, small_data, tmp_pa
     assert "there is no checkpoint" in err
 
 
-def bomb(path):
-    """A PNG whose header says 100,000 x 100,000."""
+def bomb(width, height):
+    """Write a PNG whose header says this size."""
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 100_000, 100_000, 8, 0, 0, 0, 0))
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b""))
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    content = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    return lambda path: path.write_bytes(content)
 
 
 BAD = {
     "a_missing.png": (lambda _: None, "there is no such file"),
     "b_empty.png": (lambda path: path.touch(), "not a picture in one of the formats"),
     "c_text.png": (lambda path: path.write_text("seven"), "not a picture in one of the formats"),
-    "d_bomb.png": (bomb, "too large; at most 80,000,000 pixels are read"),
-    "e_folder": (lambda path: path.mkdir(), "no picture in this folder can be read"),
+    "d_bomb.png": (bomb(100_000, 100_000), "too large; at most 80,000,000 pixels and sides of 30,000 are read"),
+    "d_line.png": (bomb(20_000_000, 1), "too large; at most 80,000,000 pixels and sides of 30,000 are read"),
+    "e_folder": (lambda path: path.mkdir(), "no picture in this folder can be read; the formats are PNG"),
     "f_pipe.png": (os.mkfifo, "not a file"),
     "g_white.png": (lambda path: Image.new("L", (90, 90), 255).save(path), "there is no ink in it"),
     "h_program.eps": (lambda path: path.write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"), "not a pic"),
@@ -128,18 +130,20 @@ def test_each_bad_picture_gets_one_line_and_the_others_go_on(framework, model, s
     noise.save(file, "JPEG")
     truncated.write_bytes(file.getvalue()[:3000])
     lying.write_bytes(good.read_bytes())  # it is a PNG: its content counts
-    paths = [good, *(tmp_path / name for name in BAD), truncated, lying]
+    long = tmp_path / ("n" * 300)
+    paths = [good, *(tmp_path / name for name in BAD), long, truncated, lying]
     code, out, err = predict(framework, model, *paths)
-    assert (code, len(out), len(err)) == (1, 2, len(BAD) + 1)
+    assert (code, len(out), len(err)) == (1, 2, len(BAD) + 2)
     assert out[0].partition(": ")[2] == out[1].partition(": ")[2]
     for line, (name, (_, reason)) in zip(err, BAD.items(), strict=False):
         assert line.startswith(f"main.py: {tmp_path / name}: ")
         assert reason in line
+    assert f"{long}: cannot be read: " in err[-2]
     assert f"{truncated}: cannot be read: " in err[-1]
     code, out, err = predict(framework, model, *paths, "--json")
     said = [json.loads(line) for line in out]
     assert (code, err, [each["path"] for each in said]) == (1, [], list(map(str, paths)))
-    assert [each.keys() == {"path", "error"} for each in said] == [False, *[True] * (len(BAD) + 1), False]
+    assert [each.keys() == {"path", "error"} for each in said] == [False, *[True] * (len(BAD) + 2), False]
 
 
 def test_names_cannot_change_the_terminal_and_other_files_of_a_folder_are_no_pictures(framework, model, tmp_path):
@@ -160,17 +164,54 @@ def test_what_the_network_sees_is_saved(framework, model, tmp_path):
     code, _, err = predict(framework, model, tmp_path / "in", "--save_prepared", tmp_path / "seen")
     assert (code, err) == (0, [])
     seen = {path.name: np.asarray(Image.open(path)) for path in (tmp_path / "seen").rglob("*.*")}
-    assert seen.keys() == {"x.jpg.png", "y.png"}
+    assert seen.keys() == {"x.png", "y.png"}
     np.testing.assert_array_equal(seen["y.png"], images[1])
-    np.testing.assert_array_equal(seen["x.jpg.png"], prepare(picture.read(tmp_path / "in/a/x.jpg")))
+    np.testing.assert_array_equal(seen["x.png"], prepare(picture.read(tmp_path / "in/a/x.jpg")))
+
+
+def test_saved_images_replace_nothing_and_never_share_a_name(framework, model, sorted_digits, tmp_path):
+    images = sorted_digits[1]
+    for i, name in enumerate(("a/5.png", "a/5.png.jpg", "a/5.jpg", "5.png")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(images[i]).resize((300, 300)).save(tmp_path / name)
+    before = (tmp_path / "5.png").read_bytes()
+    code, out, err = predict(framework, model, tmp_path / "5.png", "--save_prepared", tmp_path)
+    assert (code, out, len(err)) == (2, [], 1)
+    assert "is not empty; choose another folder" in err[0]
+    assert (tmp_path / "5.png").read_bytes() == before
+    code, _, err = predict(framework, model, tmp_path / "a", tmp_path / "5.png", "--save_prepared", tmp_path / "seen")
+    assert (code, err, len([*(tmp_path / "seen").rglob("*.png")])) == (0, [], 4)
+    file = tmp_path / "file"
+    file.touch()
+    code, out, err = predict(framework, model, tmp_path / "5.png", "--save_prepared", file / "seen")
+    assert (code, out, len(err)) == (1, [], 1)
+    assert "choose another folder" in err[0]
+
+
+@pytest.mark.parametrize("flag", [("--precision", "bfloat16"), ("--seed", 7), ("--learning_rate", 1)])
+def test_a_flag_that_the_checkpoint_contradicts_is_refused(flag, workers, model):
+    code, out, err = predict(workers["pytorch"], model, "any.png", *flag)
+    assert (code, out, len(err)) == (2, [], 1)
+    assert f"{flag[0][2:]} is " in err[0]
+    assert err[0].endswith("; leave that flag out")
+
+
+def test_a_run_nearby_is_named(workers, model):
+    log_dir = model.parents[2]
+    for load in (log_dir, log_dir / model.parents[1].name):
+        code, _, err = workers["pytorch"].run("--predict", "any.png", "--load", load)
+        assert (code, f"there is {model}: name it after --load" in err) == (2, True)
+    code, _, err = workers["pytorch"].run("--predict", "any.png", "--log_dir", log_dir)
+    assert (code, f"there is {model}: name it after --load" in err) == (2, True)
 
 
 def test_the_api_takes_arrays_and_paths(framework, model, sorted_digits):
     folder, images, _ = sorted_digits
     paths = sorted(folder.rglob("*.png"))
-    of_arrays, of_paths, of_one, of_none = framework.do(
-        jobs.predictions, model, [images, paths, str(paths[7]), images[:0]], framework=framework.name
-    )
+    several = [images, paths, str(paths[7]), images[:0], list(images)]
+    answers = framework.do(jobs.predictions, model, several, framework=framework.name)
+    of_arrays, of_paths, of_one, of_none, of_list = answers
+    np.testing.assert_array_equal(of_list, of_arrays)
     assert (of_arrays.dtype, of_arrays.shape, of_none.shape) == (np.float64, (60, 10), (0, 10))
     np.testing.assert_array_equal(of_arrays, of_paths)
     np.testing.assert_allclose(of_one[0], of_arrays[7], atol=1e-6)
@@ -178,11 +219,12 @@ def test_the_api_takes_arrays_and_paths(framework, model, sorted_digits):
 
 def test_the_api_says_what_is_wrong_with_images(framework, model, tmp_path):
     run = lenet.load(model)
-    wrong = [np.zeros((2, 28, 28)), np.zeros((28, 28), np.uint8), [tmp_path / "none.png"]]
-    texts = [
-        "images: must be uint8 [n, 28, 28], from 0 to 255, not float64 [2, 28, 28]",
-        "not uint8 [28, 28]",
-        "no such",
+    wrong = [np.zeros((2, 28, 28)), np.zeros((28, 28), np.uint8), [tmp_path / "none.png"], tmp_path, [3]]
+    texts = ["images: must be uint8 [n, 28, 28], from 0 to 255, not float64 [2, 28, 28]", "not uint8 [28, 28]"]
+    texts += [
+        "no such file",
+        "is a folder; name its pictures, or use predict_each",
+        "images: must be an array of uint8",
     ]
     assert run.checkpoint.settings.data == MNIST
     for images, text in zip(wrong, texts, strict=True):
@@ -214,33 +256,44 @@ def test_data_that_was_prepared_as_mnist_is_known_by_its_name(name, handwriting)
     assert is_handwriting(Fingerprint(name, "00", "00")) == handwriting
 
 
-def test_no_damaged_picture_gives_a_traceback(tmp_path, repeats):
-    """Files of every format with bytes changed, inserted or cut off: read, or refused in one line."""
+def damaged(content, generator):
+    """A file with a few bytes changed, inserted or cut off."""
+    content = bytearray(content)
+    for _ in range(generator.integers(1, 6)):
+        place = generator.integers(min(len(content), 80) if generator.random() < 0.5 else len(content))
+        kind = generator.integers(3)
+        if kind == 0:
+            content[place] = generator.integers(256)
+        elif kind == 1:
+            content[place:place] = generator.bytes(int(generator.integers(1, 9)))
+        else:
+            del content[place : place + int(generator.integers(1, 99))]
+        content = content or bytearray(1)
+    return content
+
+
+def test_no_damaged_picture_gives_a_traceback_or_noise(tmp_path, repeats, capfd):
+    """Files of every format and compression: read, prepared and fitted, or refused in one line."""
     generator = np.random.default_rng(1)
     image = Image.fromarray(dataset.load().test.images[0, ..., 0]).resize((56, 56))
-    forms = {form: io.BytesIO() for form in picture.FORMATS}
-    for form, file in forms.items():
+    files = {form: io.BytesIO() for form in picture.FORMATS}
+    for form, file in files.items():
         image.save(file, form)
-    path, refused = tmp_path / "picture", 0
-    count = repeats(600, 10_000)
+    for compression in ("group3", "group4", "tiff_lzw", "tiff_deflate", "jpeg", "packbits"):
+        files[compression] = io.BytesIO()
+        image.convert("1" if "group" in compression else "L").save(files[compression], "TIFF", compression=compression)
+    contents = [file.getvalue() for file in files.values()]
+    path, refused, count = tmp_path / "picture", 0, repeats(600, 10_000)
     for i in range(count):
-        content = bytearray(forms[picture.FORMATS[i % len(forms)]].getvalue())
-        for _ in range(generator.integers(1, 6)):
-            place = generator.integers(min(len(content), 80) if generator.random() < 0.5 else len(content))
-            kind = generator.integers(3)
-            if kind == 0:
-                content[place] = generator.integers(256)
-            elif kind == 1:
-                content[place:place] = generator.bytes(int(generator.integers(1, 9)))
-            else:
-                del content[place : place + int(generator.integers(1, 99))]
-            content = content or bytearray(1)
-        path.write_bytes(content)
+        path.write_bytes(damaged(contents[i % len(contents)], generator))
         try:
-            read = picture.read(path)
-            assert read.dtype == np.uint8
+            grey = picture.read(path)
+            assert grey.dtype == np.uint8
+            for make in (prepare, picture.fit):
+                assert make(grey).shape == (28, 28)
         except UserError as error:
             assert "\n" not in str(error)
             refused += 1
+    assert capfd.readouterr().err == ""
     assert 0.2 * count < refused < count
     print(f"\ndamaged pictures: {refused:,} of {count:,} refused, the others read")

@@ -58,6 +58,12 @@ class Run:
         except OSError:  # it may not be looked at
             return cls(path)
 
+    @classmethod
+    def below(cls, folder: Path) -> Self | None:
+        """Return a run that is below a folder, if there is one."""
+        paths = (path for depth in range(1, 4) for path in sorted(folder.glob(f"{'*/' * depth}{CHECKPOINT}")))
+        return next(map(cls, paths), None)
+
     @property
     def exists(self) -> bool:
         """Whether there is a checkpoint that may be looked at."""
@@ -104,26 +110,27 @@ class Run:
         Pictures are prepared as MNIST was, arrays are taken as they are. `machine`: the framework, by default the first
         that is installed, the device and the threads, as `lenet.train` has them. Raises UserError.
         """
-        from lenet.use import prediction  # a run that is only trained does without
+        from lenet.use import predict  # a run that is only trained does without
 
-        return prediction.predict(self, images, **machine)
+        return predict.predict(self, images, **machine)
 
     def predict_each(
-        self, paths: Iterable[AnyPath], save_prepared: AnyPath | None = None, **machine: Any
+        self, paths: AnyPath | Iterable[AnyPath], save_prepared: AnyPath | None = None, **machine: Any
     ) -> "Iterator[Prediction]":
         """Yield what the model says of each picture in files and folders, or why it cannot be read.
 
-        With `save_prepared`, a folder, what the network sees of each is written there as PNG. Raises UserError.
+        With `save_prepared`, an empty folder, what the network sees of each is written there as PNG. Raises UserError.
         """
-        from lenet.use import prediction
+        from lenet.use import predict
 
-        return prediction.predict_each(self, paths, save_prepared, **machine)
+        return predict.predict_each(self, paths, save_prepared, **machine)
 
     def export(self, path: AnyPath) -> str:
         """Write the model for other programs, as the path ends, and return the lines of Python that load it.
 
-        The endings are .onnx, .pt2, .pt, .safetensors, .keras, .html and, for TensorFlow's SavedModel, "/". The file is
-        compared with the parameters before it is put in place. Raises UserError.
+        The endings are .onnx, .pt2, .pt, .safetensors, .keras, .html and, for TensorFlow's SavedModel, "/" (in a text,
+        for a Path drops it). All but the page are compared with the parameters before they are put in place. What was
+        there is moved aside. Raises UserError.
         """
         from lenet.use import export
 

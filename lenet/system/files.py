@@ -70,13 +70,13 @@ def move_aside(folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn an OSError while writing a run's file into a UserError."""
+def writing(path: Path, advice: str = "what was saved before is whole") -> Iterator[None]:
+    """Turn an OSError while writing a file, by default a run's, into a UserError."""
     try:
         yield
     except OSError as error:
         reason = error.strerror or error
-        raise UserError(f"{path} cannot be written: {reason}; what was saved before is whole", 1) from None
+        raise UserError(f"{path} cannot be written: {reason}; {advice}", 1) from None
 
 
 def lock(path: Path, wait: bool = False) -> IO[str]:

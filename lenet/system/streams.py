@@ -1,11 +1,13 @@
 """stdout and stderr, which may be closed or a pipe that is gone."""
 
+import contextlib
 import os
 import shlex
 import shutil
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -53,3 +55,16 @@ def command_line(*words: str | Path) -> str:
     """Return words as the system's shell reads them."""
     texts = list(map(str, words))
     return subprocess.list2cmdline(texts) if os.name == "nt" else shlex.join(texts)
+
+
+@contextlib.contextmanager
+def silenced_stderr() -> Iterator[None]:
+    """Keep what libraries in C write to file descriptor 2 from the user, such as TensorFlow's during its import."""
+    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nowhere)

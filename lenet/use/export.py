@@ -2,15 +2,16 @@
 
 import importlib
 import importlib.util
+import os
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from lenet import api, dataset
-from lenet.errors import UserError
+from lenet.errors import UserError, notice
 from lenet.storage.run import AnyPath, Run
-from lenet.system.files import replacing, writing
+from lenet.system.files import move_aside, sync, writing
 from lenet.use import forward
 
 # Ending -> the module of lenet.use.formats that writes it, and the framework that it needs.
@@ -20,8 +21,8 @@ FORMATS = {
     ".pt": ("pytorch", "pytorch"),
     ".safetensors": ("pytorch", "pytorch"),
     ".keras": ("keras", "keras"),
-    "/": ("keras", "keras"),
     ".html": ("page", ""),
+    "/": ("keras", "keras"),
 }
 COMPARED = 100  # test images
 TOLERANCE = 1e-4  # of the logits, relative to the largest
@@ -29,12 +30,13 @@ TOLERANCE = 1e-4  # of the logits, relative to the largest
 
 def export(run: Run, path: AnyPath) -> str:
     """See Run.export."""
-    ending = "/" if str(path).endswith(("/", "\\")) else Path(path).suffix.lower()
+    ending = "/" if str(path).endswith(("/", os.sep)) else Path(path).suffix
     if ending not in FORMATS:
         known = ", ".join(FORMATS)
-        raise UserError(f"{path}: the ending says the format: {known} (a folder, for TensorFlow's SavedModel)")
+        raise UserError(f"{path}: the ending says the format: {known} (for a folder, TensorFlow's SavedModel)")
     name, framework = FORMATS[ending]
     checkpoint, path = run.checkpoint, Path(path)
+    require_place(path, ending, run)
     if framework:
         api.import_framework(framework)
     elif name == "onnx" and not importlib.util.find_spec("onnx"):
@@ -42,9 +44,9 @@ def export(run: Run, path: AnyPath) -> str:
     module = importlib.import_module(f"lenet.use.formats.{name}")
     settings = checkpoint.settings
     parameters = {key: array.astype(np.float32) for key, array in checkpoint.state.parameters.items()}
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".lenet-", dir=path.parent) as folder:
+    with writing(path, "choose another place"):
+        above = next(folder for folder in path.absolute().parents if folder.exists())
+        with tempfile.TemporaryDirectory(prefix=".lenet-", dir=above) as folder:
             made = Path(folder) / f"model{ending.rstrip('/')}"
             module.write(made, settings, parameters)
             if hasattr(module, "logits"):
@@ -56,6 +58,21 @@ def export(run: Run, path: AnyPath) -> str:
     return text
 
 
+def require_place(path: Path, ending: str, run: Run) -> None:
+    """UserError if there is something that may not be moved aside."""
+    if ending != "/" and path.is_dir():
+        raise UserError(f"{path} is a folder; choose another name")
+    if ending == "/" and path.exists() and not ((path / "saved_model.pb").exists() or is_empty(path)):
+        raise UserError(f"{path} is something else than a SavedModel; choose another name")
+    if path.resolve() == run.path.resolve():
+        raise UserError(f"{path} is the run's checkpoint; choose another name")
+
+
+def is_empty(folder: Path) -> bool:
+    """Whether it is a folder with nothing in it."""
+    return folder.is_dir() and not any(folder.iterdir())
+
+
 def compare(found: np.ndarray, wanted: np.ndarray) -> None:
     """UserError if logits are not those of the parameters."""
     difference, largest = np.abs(found - wanted).max(), max(1.0, np.abs(wanted).max())
@@ -65,13 +82,13 @@ def compare(found: np.ndarray, wanted: np.ndarray) -> None:
 
 
 def put(made: Path, path: Path) -> None:
-    """Put what was made in its place, also in that of an earlier one."""
+    """Put what was made in its place, and what was there aside."""
     if made.is_file():
-        with replacing(path) as temporary:
-            made.rename(temporary)
-        return
-    if path.exists() and not (path / "saved_model.pb").exists():
-        raise UserError(f"{path} is something else than a SavedModel; choose another name")
+        with made.open("rb+") as file:
+            sync(file)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if is_empty(path):
+        path.rmdir()
     if path.exists():
-        path.rename(made.with_name("before"))  # deleted with the temporary folder
+        notice(f"what was in {path} is in {move_aside(path)} now")
     made.rename(path)

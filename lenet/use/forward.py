@@ -1,5 +1,6 @@
 """The forward pass in NumPy alone: what every exported model is compared with."""
 
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -8,7 +9,7 @@ from lenet.architecture import Architecture
 
 ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "relu": lambda x: np.maximum(x, 0),
-    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "sigmoid": lambda x: 0.5 + 0.5 * np.tanh(x / 2),  # the same, without an overflow
     "tanh": np.tanh,
 }
 
@@ -40,13 +41,16 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
     return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 
 
+def same_padding(size: int, window: int, stride: int) -> tuple[int, int]:
+    """Return how many pixels SAME padding adds before and after a side, as TensorFlow and Keras define it."""
+    total = max(0, (math.ceil(size / stride) - 1) * stride + window - size)
+    return total // 2, total - total // 2
+
+
 def _windows(x: np.ndarray, size: int, stride: int, outside: float) -> np.ndarray:
     """The windows that SAME padding with the value `outside` gives; the odd pixel goes to the right and the bottom."""
-    padding = [(0, 0)]
-    for side in x.shape[1:3]:
-        total = max(0, (-(-side // stride) - 1) * stride + size - side)
-        padding.append((total // 2, total - total // 2))
-    return _valid_windows(np.pad(x, [*padding, (0, 0)], constant_values=outside), size, stride)
+    padding = same_padding(x.shape[1], size, stride)
+    return _valid_windows(np.pad(x, [(0, 0), padding, padding, (0, 0)], constant_values=outside), size, stride)
 
 
 def _valid_windows(x: np.ndarray, size: int, stride: int) -> np.ndarray:

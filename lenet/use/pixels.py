@@ -1,4 +1,4 @@
-"""The border of an image, and its scaling; page.js scales in the same way."""
+"""The border of an image, and its scaling; page/preparation.js scales in the same way."""
 
 import numpy as np
 
@@ -10,7 +10,9 @@ def border(image: np.ndarray, depth: int) -> np.ndarray:
 
 def reduced(image: np.ndarray, size: int) -> np.ndarray:
     """Reduce a large picture, its longer side to `size`; float64."""
-    if (whole := max(image.shape) // (2 * size)) > 1:  # first by a whole factor: fast, and little memory
+    if (
+        whole := min(max(image.shape) // (2 * size), *image.shape)
+    ) > 1:  # first by a whole factor: fast, and little memory
         height, width = (side // whole for side in image.shape)
         image = image[: height * whole, : width * whole].reshape(height, whole, width, whole).mean(axis=(1, 3))
     return scaled(image, size) if max(image.shape) > size else image.astype(float)

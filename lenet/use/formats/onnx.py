@@ -1,5 +1,6 @@
 """ONNX: one graph, written from the architecture; images uint8 [n, 28, 28] -> logits and probabilities [n, 10]."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from onnx.reference import ReferenceEvaluator
 import lenet
 from lenet.architecture import CLASSES, IMAGE_SIZE
 from lenet.settings import Settings
+from lenet.use.formats import literal
+from lenet.use.forward import same_padding
 
 OPSET, IR_VERSION = 17, 8  # of 2022: what reads newer files reads these, too
 ACTIVATIONS = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh"}
@@ -20,7 +23,7 @@ LOADING = """\
 import numpy as np
 import onnxruntime
 
-session = onnxruntime.InferenceSession("{name}")
+session = onnxruntime.InferenceSession({name})
 logits, probabilities = session.run(None, {{"images": np.load("images.npy")}})  # uint8 [n, 28, 28]
 print(probabilities.argmax(axis=1).tolist())
 """
@@ -28,7 +31,7 @@ print(probabilities.argmax(axis=1).tolist())
 
 def loading(path: Path, settings: Settings) -> str:  # noqa: ARG001 - the same for each
     """Return the lines that load the file."""
-    return LOADING.format(name=path)
+    return LOADING.format(name=literal(path))
 
 
 def write(path: Path, settings: Settings, parameters: Mapping[str, np.ndarray]) -> None:
@@ -38,7 +41,6 @@ def write(path: Path, settings: Settings, parameters: Mapping[str, np.ndarray]) 
     constants = {
         "255": np.float32(255),
         "channels": np.array([1]),
-        "flat": np.array([0, -1]),  # 0: as many as there are
         **{name: array.transpose(3, 2, 0, 1) if array.ndim == 4 else array for name, array in parameters.items()},
     }
 
@@ -52,11 +54,13 @@ def write(path: Path, settings: Settings, parameters: Mapping[str, np.ndarray]) 
     x = node("Unsqueeze", x, "channels")  # [n, 1, 28, 28]
     for layer in architecture.conv_layers:
         conv = layer.conv
-        padding = "SAME_UPPER" if conv.padding == "same" else "VALID"
-        x = node(activation, node("Conv", x, f"{layer.name}/kernel", f"{layer.name}/bias", auto_pad=padding))
+        same = "SAME_UPPER" if conv.padding == "same" else "VALID"
+        x = node(activation, node("Conv", x, f"{layer.name}/kernel", f"{layer.name}/bias", auto_pad=same))
         pool, window, strides = f"{conv.pool.capitalize()}Pool", [conv.pool_window] * 2, [conv.pool_stride] * 2
-        x = node(pool, x, kernel_shape=window, strides=strides, auto_pad="SAME_UPPER")
-    x = node("Reshape", node("Transpose", x, perm=[0, 2, 3, 1]), "flat")
+        _, after = same_padding(math.isqrt(layer.positions), conv.pool_window, conv.pool_stride)
+        # With a stride above the window, SAME_UPPER would be a padding below zero.
+        x = node(pool, x, kernel_shape=window, strides=strides, auto_pad="SAME_UPPER" if after else "VALID")
+    x = node("Flatten", node("Transpose", x, perm=[0, 2, 3, 1]), axis=1)
     *hidden, last = architecture.dense_layers
     for dense in hidden:
         x = node(activation, node("Gemm", x, f"{dense.name}/kernel", f"{dense.name}/bias"))

@@ -1,10 +1,12 @@
 """PyTorch: the program as .pt2, or the parameters alone as .pt or .safetensors, in PyTorch's names and layout."""
 
+import contextlib
+import io
 import math
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import safetensors.torch
@@ -15,6 +17,8 @@ from backends._torch import pool
 from lenet.architecture import IMAGE_SIZE, Architecture, Conv, ConvLayer
 from lenet.errors import UserError
 from lenet.settings import Settings
+from lenet.use.formats import literal
+from lenet.use.forward import same_padding
 
 ACTIVATIONS = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
 LEAST = {"relu": 0.0, "sigmoid": 0.0, "tanh": -1.0}  # what an activation never falls below, so padding is no maximum
@@ -23,7 +27,7 @@ PROGRAM = """\
 import numpy as np
 import torch
 
-program = torch.export.load("{name}").module()
+program = torch.export.load({name}).module()
 logits, probabilities = program(torch.from_numpy(np.load("images.npy")))  # uint8 [n, 28, 28]
 print(probabilities.argmax(dim=1).tolist())
 """
@@ -58,21 +62,22 @@ class Program(nn.Module):
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
-        self.layers = nn.Sequential(OrderedDict(_modules(architecture)))
+        modules = {name: kind(*arguments, **options) for name, kind, arguments, options in _layers(architecture)}
+        self.layers = nn.Sequential(OrderedDict(modules)).float()
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
-        logits = self.layers(images.unsqueeze(1) / 255)
+        logits = self.layers(images.unsqueeze(1).float() / 255)
         return logits, logits.softmax(1)
 
 
 def loading(path: Path, settings: Settings) -> str:
     """Return the lines that load the file."""
-    if path.suffix.lower() == ".pt2":
-        return PROGRAM.format(name=path)
-    if path.suffix.lower() == ".pt":
-        imports, load = "import torch", f'torch.load("{path}", weights_only=True)'
+    if path.suffix == ".pt2":
+        return PROGRAM.format(name=literal(path))
+    if path.suffix == ".pt":
+        imports, load = "import torch", f"torch.load({literal(path)}, weights_only=True)"
     else:
-        imports, load = "import safetensors.torch\nimport torch", f'safetensors.torch.load_file("{path}")'
+        imports, load = "import safetensors.torch\nimport torch", f"safetensors.torch.load_file({literal(path)})"
     layers = "".join(f"\n    {layer[0]}={_source(layer)}," for layer in _layers(settings.architecture))
     return PARAMETERS.format(imports=imports, load=load, layers=layers)
 
@@ -81,39 +86,53 @@ def write(path: Path, settings: Settings, parameters: Mapping[str, np.ndarray]) 
     """Write the file."""
     architecture = settings.architecture
     state = _state(architecture, parameters)
-    if path.suffix.lower() == ".pt2":
+    if path.suffix == ".pt2":
         program = Program(architecture)
         program.layers.load_state_dict(state)
         example = torch.zeros(2, IMAGE_SIZE, IMAGE_SIZE, dtype=torch.uint8)
-        precision = torch.backends.fp32_precision  # type: ignore[attr-defined]
-        torch.backends.fp32_precision = "none"  # type: ignore[attr-defined]  # torch.export refuses "ieee"
-        try:
+        with _default_precision():
             exported = torch.export.export(program.eval(), (example,), dynamic_shapes=({0: torch.export.Dim("n")},))
-        finally:
-            torch.backends.fp32_precision = precision  # type: ignore[attr-defined]
-        torch.export.save(exported, path)
+        _save(torch.export.save, exported, path)
         return
     if any(kind is SamePool for _, kind, *_ in _layers(architecture)):
         raise UserError("PyTorch has no layer that pools with such padding; export as .pt2 or .onnx")
-    if path.suffix.lower() == ".pt":
-        torch.save(state, path)
+    if path.suffix == ".pt":
+        _save(torch.save, state, path)
     else:
         path.write_bytes(safetensors.torch.save(state))  # save_file would hide it from other users
+
+
+@contextlib.contextmanager
+def _default_precision() -> Iterator[None]:
+    """Have float32 as exact as PyTorch has it by itself: torch.export refuses "ieee", which a backend sets."""
+    of: Any = torch.backends
+    defaults = {of: "none", of.cudnn.conv: "tf32", of.cudnn.rnn: "tf32"}
+    before = {kind: kind.fp32_precision for kind in defaults}
+    try:
+        for kind, precision in defaults.items():
+            kind.fp32_precision = precision
+        yield
+    finally:
+        for kind, precision in before.items():
+            kind.fp32_precision = precision
+
+
+def _save(save: Callable[[Any, IO[bytes]], None], what: Any, path: Path) -> None:
+    """Write a file ourselves: on a full disk PyTorch would abort."""
+    buffer = io.BytesIO()
+    save(what, buffer)
+    path.write_bytes(buffer.getbuffer())
 
 
 def logits(path: Path, settings: Settings, images: np.ndarray) -> np.ndarray:
     """Images uint8 [n, 28, 28] -> logits [n, 10]."""
     batch = torch.from_numpy(images)
     with torch.inference_mode():
-        if path.suffix.lower() == ".pt2":
+        if path.suffix == ".pt2":
             result = torch.export.load(path).module()(batch)[0]
         else:
             program = Program(settings.architecture)
-            state = (
-                torch.load(path, weights_only=True)
-                if path.suffix.lower() == ".pt"
-                else safetensors.torch.load_file(path)
-            )
+            state = torch.load(path, weights_only=True) if path.suffix == ".pt" else safetensors.torch.load_file(path)
             program.layers.load_state_dict(state)
             result = program(batch)[0]
     return np.asarray(result)
@@ -135,10 +154,6 @@ def _state(architecture: Architecture, parameters: Mapping[str, np.ndarray]) -> 
     return channels_first
 
 
-def _modules(architecture: Architecture) -> dict[str, nn.Module]:
-    return {name: kind(*arguments, **options) for name, kind, arguments, options in _layers(architecture)}
-
-
 def _source(layer: "Layer") -> str:
     _, kind, arguments, options = layer
     texts = [*map(repr, arguments), *(f"{key}={value!r}" for key, value in options.items())]
@@ -150,14 +165,12 @@ Layer = tuple[str, type[nn.Module], tuple[Any, ...], dict[str, Any]]  # name, cl
 
 def _layers(architecture: Architecture) -> Iterator[Layer]:
     """Yield the layers of an nn.Sequential: [n, 1, 28, 28] -> [n, 10]."""
-    activation, size = ACTIVATIONS[architecture.activation], IMAGE_SIZE
+    activation = ACTIVATIONS[architecture.activation]
     for i, layer in enumerate(architecture.conv_layers, 1):
         kernel, _, inputs, outputs = layer.kernel
         yield layer.name, nn.Conv2d, (inputs, outputs, kernel), {"padding": layer.conv.padding}
         yield f"activation{i}", activation, (), {}
-        size -= kernel - 1 if layer.conv.padding == "valid" else 0
-        yield from _pool_layers(i, layer, size, LEAST[architecture.activation])
-        size = layer.output[0]
+        yield from _pool_layers(i, layer, LEAST[architecture.activation])
     yield "flatten", nn.Flatten, (), {}
     *hidden, output = architecture.dense_layers
     for i, dense in enumerate(hidden, len(architecture.conv_layers) + 1):
@@ -166,14 +179,13 @@ def _layers(architecture: Architecture) -> Iterator[Layer]:
     yield output.name, nn.Linear, output.kernel, {}
 
 
-def _pool_layers(i: int, layer: ConvLayer, size: int, least: float) -> Iterator[Layer]:
-    """Yield the layers that pool images of this size with SAME padding."""
+def _pool_layers(i: int, layer: ConvLayer, least: float) -> Iterator[Layer]:
+    """Yield the layers that pool with SAME padding."""
     window, stride = layer.conv.pool_window, layer.conv.pool_stride
-    padding = max((math.ceil(size / stride) - 1) * stride + window - size, 0)
-    if padding and layer.conv.pool == "average":
+    before, after = same_padding(math.isqrt(layer.positions), window, stride)
+    if after and layer.conv.pool == "average":
         yield f"pool{i}", SamePool, (layer.conv,), {}
         return
-    if padding:
-        before, after = padding // 2, padding - padding // 2
+    if after:
         yield f"padding{i}", nn.ConstantPad2d, ((before, after, before, after), least), {}
     yield f"pool{i}", nn.MaxPool2d if layer.conv.pool == "max" else nn.AvgPool2d, (window, stride), {}
