@@ -114,7 +114,8 @@ class Checkpoint:
             if kind := others.describe(path):
                 text = f"{path}: {kind}, it seems; only this program's own checkpoint.safetensors can be loaded"
                 raise UserError(text) from None
-            raise UserError(f"{path}: not a checkpoint, or not a whole one: {error}") from None
+            reason = "" if isinstance(error, SafetensorError) else f": {error}"  # the library's words help no user
+            raise UserError(f"{path}: not a checkpoint, or not a whole one{reason}") from None
 
 
 def _content(metadata: dict[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -123,7 +124,7 @@ def _content(metadata: dict[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
         return lenet1.content(metadata), {key: value for key, value in metadata.items() if key != "sha256"}
     content = json.loads(metadata.get(KEY, "{}"))
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise UserError(f"its format is not {FORMAT}")
+        raise UserError(f"its format is not {FORMAT}; a run's file is checkpoint.safetensors")
     return content, {key: value for key, value in content.items() if key != "sha256"}
 
 
