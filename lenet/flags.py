@@ -108,6 +108,8 @@ def check(flags: argparse.Namespace, error: Callable[[str], Any]) -> None:
     asked = [f"--{name}" for name, value in actions.items() if value]
     if not asked:
         error("nothing to do: add --train --train_num N, or --test, --predict, --export or --report --train_num N")
+    if flags.report and (flags.train or flags.test or flags.load is not None or flags.seed is not None):
+        error("--report trains and tests by itself, from --seeds: leave --train, --test, --load and --seed out")
     if len(asked) > 1:
         error(f"{' and '.join(asked)} do not go together: one after the other")
     if len(flags.export or []) > 1:
@@ -116,8 +118,6 @@ def check(flags: argparse.Namespace, error: Callable[[str], Any]) -> None:
         error("--device and --threads do not go with --export")
     if not flags.predict and (flags.json or flags.save_prepared):
         error("--json and --save_prepared go with --predict")
-    if flags.report and (flags.load is not None or flags.seed is not None):
-        error("--report trains and tests by itself, from --seeds: leave --load and --seed out")
     if (flags.train or flags.report) and flags.steps is None:
         error(f"--{'train' if flags.train else 'report'} needs --train_num N")
     if not flags.train and not flags.report:

@@ -25,6 +25,7 @@ from lenet.system.files import lock, move_aside, replacing, writing
 from lenet.system.interrupt import handling, stop
 from lenet.system.machine import processor
 from lenet.system.streams import command_line
+from lenet.use.formats import page as draw_page
 
 PIXELS_PER_INCH = 96  # of the page
 
@@ -106,7 +107,8 @@ def _write(folder: Path, members: Sequence[Member], steps: int, data: Dataset, c
     if any(result["step"] != steps for result in results):
         raise UserError("a run was trained further while the report was written; start it again", exit_code=1)
     best = max(entries, key=lambda entry: entry.validation_accuracy)
-    best.members[0].run.export(folder / "draw.html")
+    with replacing(folder / "draw.html") as temporary:
+        draw_page.write(temporary, best.settings, best.members[0].run.checkpoint.state.parameters)
     reported = {entry.name: 100 * entry.reported for entry in entries if entry.reported is not None}
     text = _template().render(
         data="MNIST" if data.fingerprint == MNIST else data.fingerprint.name,
