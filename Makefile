@@ -1,5 +1,7 @@
 PYTHON ?= python3
 FRAMEWORK ?= pytorch
+# Two files at once: much of a test's time is a framework's import, on one core.
+PYTEST = .venv/bin/python -m pytest --numprocesses 2 --dist loadfile
 TORTURE = $(addprefix tests/,test_kills.py test_faults.py test_signals.py test_damage.py test_parity.py \
 	test_predict.py test_export.py test_drawing.py)
 
@@ -22,11 +24,10 @@ train: .venv/$(FRAMEWORK)
 	.venv/bin/python main.py --train --train_num 1000 --framework $(FRAMEWORK)
 
 check: lint
-	.venv/bin/python -m pytest -m "not framework"
+	$(PYTEST) -m "not framework"
 
-# Two files at once: much of a test's time is a framework's import, on one core.
 test: .venv/requirements-dev
-	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile
+	$(PYTEST)
 
 benchmark: .venv/requirements
 	.venv/bin/python -m benchmarks.throughput
