@@ -8,7 +8,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lenet.errors import UserError, importing
+from lenet.errors import UserError
+from lenet.system.machine import importing
 from lenet.system.streams import silenced_stderr
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from lenet.architecture import IMAGE_SHAPE, Architecture
-from lenet.backend import BETA1, BETA2, EPSILON_HAT, choose_device
+from lenet.backend import BETA1, BETA2, EPSILON_HAT
 from lenet.errors import UserError
+from lenet.system.machine import choose_device
 
 
 def set_up_tensorflow(device: str, threads: int, name: str = "TensorFlow") -> str:

@@ -9,12 +9,12 @@ from lenet import config as config_file
 from lenet import dataset
 from lenet.backend import Backend
 from lenet.dataset import MNIST, Dataset
-from lenet.errors import UserError, importing, notice, require_at_least
+from lenet.errors import UserError, notice, require_at_least
 from lenet.settings import Settings
 from lenet.storage.checkpoint import MAXIMUM_STEP, Checkpoint
 from lenet.storage.run import AnyPath, Run
 from lenet.storage.selection import Selection
-from lenet.system.machine import cores, default_threads, lacks_bfloat16
+from lenet.system.machine import cores, default_threads, importing, lacks_bfloat16
 from lenet.trainer import Trainer
 
 if TYPE_CHECKING:

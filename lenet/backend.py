@@ -1,15 +1,12 @@
 """Backend: the few methods that a framework must supply. NumPy arrays are the contract."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from lenet.architecture import Architecture
-from lenet.errors import UserError
-from lenet.system.machine import DEVICES
 
 # Adam as in Kingma & Ba (2015), with the epsilon-hat of the end of their section 2.
 BETA1, BETA2, EPSILON_HAT = 0.9, 0.999, 1e-8
@@ -36,18 +33,6 @@ class TrainingState:
 def storage_dtype(precision: str) -> str:
     """Return the dtype of parameters and moments; with bfloat16 only the layers compute in bfloat16."""
     return "float64" if precision == "float64" else "float32"
-
-
-def choose_device(wanted: str, finds_gpu: Callable[[], bool], framework: str) -> str:
-    """Return cpu or gpu for auto, cpu or gpu; UserError if there is no GPU and one is wanted. cpu looks for none."""
-    if wanted not in DEVICES:
-        raise UserError(f"there is no device '{wanted}', only {', '.join(DEVICES)}")
-    if wanted == "cpu":
-        return "cpu"
-    found = finds_gpu()
-    if wanted == "gpu" and not found:
-        raise UserError(f"{framework} finds no GPU that it can use (see the README's Flags); leave --device out")
-    return "gpu" if found else "cpu"
 
 
 class Backend(ABC):

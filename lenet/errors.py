@@ -1,11 +1,9 @@
 """Errors and notices, one line each, and the exit codes."""
 
-import contextlib
 import functools
-import logging
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from lenet.system.interrupt import handling, stop
 from lenet.system.streams import print_line
@@ -40,19 +38,6 @@ def notice(text: str) -> None:
 def notice_once(text: str) -> None:
     """Tell it the first time in this process."""
     notice(text)
-
-
-@contextlib.contextmanager
-def importing(package: str) -> Iterator[None]:
-    """While a package is imported: UserError if it finds no folder for temporary files; no warnings from then on."""
-    logging.getLogger(package).setLevel(logging.ERROR)
-    try:
-        yield
-    except OSError as error:
-        if "temporary" not in str(error):
-            raise
-        advice = "set the environment variable TMPDIR to a folder that can be written"
-        raise UserError(f"{package} cannot be imported: {error.strerror or error}; {advice}") from None
 
 
 def exit_code(action: Callable[[], int], program: str = "lenet") -> int:

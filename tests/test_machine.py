@@ -8,10 +8,9 @@ from conftest import files
 from test_parity import INDICES, initial, largest_difference, same
 
 from lenet import UserError
-from lenet.backend import choose_device
 from lenet.config import load
 from lenet.system import machine
-from lenet.system.machine import default_threads
+from lenet.system.machine import choose_device, default_threads
 
 
 def test_a_device_is_looked_for_only_if_it_may_be_used():

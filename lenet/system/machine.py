@@ -1,11 +1,12 @@
 """The machine that computes: arithmetic, devices, cores, memory, the processor."""
 
 import contextlib
+import logging
 import math
 import os
 import platform
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Literal, get_args
 
@@ -19,6 +20,18 @@ MEMORY_FULL = "out of memory|allocate memory|failed to allocate|bad_alloc|ALLOC_
 CPU_INFO = Path("/proc/cpuinfo")
 OWN_CGROUPS = Path("/proc/self/cgroup")
 CGROUPS = Path("/sys/fs/cgroup")
+
+
+def choose_device(wanted: str, finds_gpu: Callable[[], bool], framework: str) -> str:
+    """Return cpu or gpu for auto, cpu or gpu; UserError if there is no GPU and one is wanted. cpu looks for none."""
+    if wanted not in DEVICES:
+        raise UserError(f"there is no device '{wanted}', only {', '.join(DEVICES)}")
+    if wanted == "cpu":
+        return "cpu"
+    found = finds_gpu()
+    if wanted == "gpu" and not found:
+        raise UserError(f"{framework} finds no GPU that it can use (see the README's Flags); leave --device out")
+    return "gpu" if found else "cpu"
 
 
 def default_threads() -> int:
@@ -88,3 +101,16 @@ def memory_errors(batch_size: int) -> Iterator[None]:
             raise
         text = f"not enough memory for {batch_size} images at once; choose a smaller --batch_size"
         raise UserError(text, exit_code=1) from None
+
+
+@contextlib.contextmanager
+def importing(package: str) -> Iterator[None]:
+    """While a package is imported: UserError if it finds no folder for temporary files; no warnings from then on."""
+    logging.getLogger(package).setLevel(logging.ERROR)
+    try:
+        yield
+    except OSError as error:
+        if "temporary" not in str(error):
+            raise
+        advice = "set the environment variable TMPDIR to a folder that can be written"
+        raise UserError(f"{package} cannot be imported: {error.strerror or error}; {advice}") from None
