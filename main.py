@@ -56,7 +56,9 @@ def predict(predict: Sequence[Path], json: bool = False, save_prepared: Path | N
 def export(export: list[str], **options: Any) -> int:
     """Export the model, and print the lines that load it."""
     run = lenet.load(options.pop("load", True), **options)
-    return 0 if print_line(run.export(export[0]).rstrip(), sys.stdout) else 1
+    if not print_line(run.export(export[0]).rstrip(), sys.stdout):
+        raise UserError("the lines cannot be written to stdout; the file is whole", 1)
+    return 0
 
 
 def report(**options: Any) -> int:

@@ -1,4 +1,4 @@
-"""The API: Settings and a framework -> Backend -> Trainer -> Run. The one module here that imports backends."""
+"""The API: Settings and a framework -> Backend -> Trainer -> Run. It and use/formats import backends."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

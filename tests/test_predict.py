@@ -17,8 +17,7 @@ from lenet.dataset import MNIST, Fingerprint
 from lenet.settings import Settings
 from lenet.storage.checkpoint import Checkpoint
 from lenet.use import picture
-from lenet.use.predict import is_handwriting
-from lenet.use.preparation import prepare
+from lenet.use.preparation import is_handwriting, prepare
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ class Selection:
 
         A notice if the run was trained on other data than these.
         """
-        wanted = self._changed(Settings.of(config_file.load(self.config or "lenet"), data))
+        wanted = self._wanted(data)
         if self.load is False:
             return None, Checkpoint.initial(wanted)
         source = self._source(wanted, training)
@@ -48,12 +48,15 @@ class Selection:
 
     def run(self, data: Fingerprint = MNIST) -> Run:
         """Return the run as it is; UserError if it has no whole checkpoint, or one of another architecture."""
-        wanted = self._changed(Settings.of(config_file.load(self.config or "lenet"), data))
+        wanted = self._wanted(data)
         source = self._source(wanted, training=False)
         settings = self._checkpoint(source, wanted).settings
         if other := settings.difference(self._changed(settings)):
             raise UserError(f"{source.path}: {other}; leave that flag out")
         return source
+
+    def _wanted(self, data: Fingerprint) -> Settings:
+        return self._changed(Settings.of(config_file.load(self.config or "lenet"), data))
 
     def _source(self, wanted: Settings, training: bool) -> Run:
         if isinstance(self.load, bool):

@@ -35,7 +35,7 @@ def export(run: Run, path: AnyPath) -> str:
         known = ", ".join(FORMATS)
         raise UserError(f"{path}: the ending says the format: {known} (for a folder, TensorFlow's SavedModel)")
     name, framework = FORMATS[ending]
-    checkpoint, path = run.checkpoint, Path(path)
+    path, checkpoint = Path(path), run.checkpoint
     require_place(path, ending, run)
     if framework:
         api.import_framework(framework)

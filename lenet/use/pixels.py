@@ -10,9 +10,8 @@ def border(image: np.ndarray, depth: int) -> np.ndarray:
 
 def reduced(image: np.ndarray, size: int) -> np.ndarray:
     """Reduce a large picture, its longer side to `size`; float64."""
-    if (
-        whole := min(max(image.shape) // (2 * size), *image.shape)
-    ) > 1:  # first by a whole factor: fast, and little memory
+    whole = min(max(image.shape) // (2 * size), *image.shape)
+    if whole > 1:  # first by a whole factor: fast, and little memory
         height, width = (side // whole for side in image.shape)
         image = image[: height * whole, : width * whole].reshape(height, whole, width, whole).mean(axis=(1, 3))
     return scaled(image, size) if max(image.shape) > size else image.astype(float)

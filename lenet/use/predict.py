@@ -1,9 +1,8 @@
 """Predict: a run's model answers for images and pictures."""
 
 import os
-import re
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from PIL import Image
 
 from lenet import api
 from lenet.architecture import CLASSES, IMAGE_SIZE
-from lenet.dataset import Fingerprint
 from lenet.errors import UserError
 from lenet.storage.run import AnyPath, Run
 from lenet.system.files import writing
@@ -20,16 +18,9 @@ from lenet.trainer import LOGITS_BATCH
 from lenet.use import picture
 from lenet.use.forward import probabilities
 from lenet.use.prediction import Prediction
-from lenet.use.preparation import prepare
+from lenet.use.preparation import is_handwriting, prepare
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif")  # of the files that a folder is read for
-# Data that was prepared as MNIST was; its name is that of its folder.
-HANDWRITING = re.compile(r"[qe]?mnist(?![a-z])(?!.*fashion)", re.IGNORECASE)
-
-
-def is_handwriting(data: Fingerprint) -> bool:
-    """Return whether the data's images were prepared as MNIST's, going by its name."""
-    return bool(HANDWRITING.match(data.name))
 
 
 class Model:
@@ -133,7 +124,8 @@ def pictures(paths: Iterable[Path]) -> Iterator[tuple[Path, int | None]]:
 def save(image: np.ndarray, folder: Path, path: Path) -> None:
     """Write what the network sees of a picture as PNG into a folder, under the picture's path, or one like it."""
     target = folder.joinpath(*(part for part in path.parts if part not in (path.anchor, "..")))
-    names = (target.with_name(f"{target.stem}{number}.png") for number in ("", *(f".{i}" for i in range(1, 1_000_000))))
+    numbered = (target.with_name(f"{target.stem}.{i}.png") for i in count(1))
+    names = chain([target.with_name(f"{target.stem}.png")], numbered)
     with writing(target, "choose another folder"):
         target.parent.mkdir(parents=True, exist_ok=True)
         with next(name for name in names if not name.exists()).open("xb") as file:

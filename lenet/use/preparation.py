@@ -4,9 +4,12 @@ As MNIST was made (LeCun et al. 1998, section III-A), the digit fills a box of 2
 mass is in the middle. page/preparation.js does the same with a drawing, which has no paper.
 """
 
+import re
+
 import numpy as np
 
 from lenet.architecture import IMAGE_SIZE
+from lenet.dataset import Fingerprint
 from lenet.errors import UserError
 from lenet.use.pixels import border, reduced, scaled
 
@@ -18,6 +21,13 @@ MOST_PARTS = 12  # into which a faint pen breaks a digit; noise has hundreds
 # Widths of strokes, as shares of the digit's longer side. MNIST's median is 0.13, its 95th percentile 0.20. Thin
 # lines are read best when they are as wide as the median.
 THINNEST, THICKEST = 0.125, 0.2
+# Data that was prepared as MNIST was; its name is that of its folder.
+HANDWRITING = re.compile(r"[qe]?mnist(?![a-z])(?!.*fashion)", re.IGNORECASE)
+
+
+def is_handwriting(data: Fingerprint) -> bool:
+    """Return whether the data's images were prepared as MNIST's, going by its name."""
+    return bool(HANDWRITING.match(data.name))
 
 
 def prepare(grey: np.ndarray) -> np.ndarray:
@@ -31,7 +41,7 @@ def prepare(grey: np.ndarray) -> np.ndarray:
     close_up = _box(mask, max(ink.shape) // 40, grey.shape)
     if 2 * max(grey[close_up].shape) < max(grey.shape) > WORKING_SIZE:  # a small digit in a large picture
         ink, mask = _ink(grey[close_up])
-    return digit(ink * _spread(mask), mask)
+    return _digit(ink * _spread(mask), mask)
 
 
 def is_prepared(grey: np.ndarray) -> bool:
@@ -120,7 +130,7 @@ def _spread(values: np.ndarray) -> np.ndarray:
     return np.asarray(np.maximum(np.maximum(rows[:, :-2], rows[:, 1:-1]), rows[:, 2:]))
 
 
-def digit(ink: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def _digit(ink: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Return the ink of a digit, from 0 to 1, where the mask shows it, as uint8 [28, 28]."""
     ink = scaled(ink[_box(mask, 0, mask.shape)], FINE_SIZE).clip(0, 1)
     ink /= ink.max()

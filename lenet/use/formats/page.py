@@ -13,7 +13,7 @@ from markupsafe import Markup
 from lenet.architecture import CLASSES
 from lenet.errors import UserError
 from lenet.settings import Settings
-from lenet.use.predict import is_handwriting
+from lenet.use.preparation import is_handwriting
 
 FOLDER = Path(__file__).parents[1] / "page"
 SCRIPTS = ("network.js", "preparation.js", "drawing.js")

@@ -23,6 +23,8 @@ from lenet.use.forward import same_padding
 ACTIVATIONS = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
 LEAST = {"relu": 0.0, "sigmoid": 0.0, "tanh": -1.0}  # what an activation never falls below, so padding is no maximum
 
+Layer = tuple[str, type[nn.Module], tuple[Any, ...], dict[str, Any]]  # name, class, arguments, keyword arguments
+
 PROGRAM = """\
 import numpy as np
 import torch
@@ -154,13 +156,10 @@ def _state(architecture: Architecture, parameters: Mapping[str, np.ndarray]) -> 
     return channels_first
 
 
-def _source(layer: "Layer") -> str:
+def _source(layer: Layer) -> str:
     _, kind, arguments, options = layer
     texts = [*map(repr, arguments), *(f"{key}={value!r}" for key, value in options.items())]
     return f"nn.{kind.__name__}({', '.join(texts)})".replace("'", '"')
-
-
-Layer = tuple[str, type[nn.Module], tuple[Any, ...], dict[str, Any]]  # name, class, arguments, keyword arguments
 
 
 def _layers(architecture: Architecture) -> Iterator[Layer]:
