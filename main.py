@@ -15,7 +15,18 @@ from typing import Any
 import lenet
 from backends import FRAMEWORKS, MODULES
 from lenet.errors import UserError, exit_code
-from lenet.flags import Parser, as_arguments, check, choice, file_name, key_and_value, path, value_of, whole_number
+from lenet.flags import (
+    Parser,
+    as_arguments,
+    check,
+    choice,
+    file_name,
+    key_and_value,
+    path,
+    size,
+    value_of,
+    whole_number,
+)
 from lenet.system.machine import DEVICES, PRECISIONS
 from lenet.system.streams import prepare_streams, print_line, print_result
 
@@ -118,7 +129,10 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     flag("--precision", **choice(PRECISIONS), help="arithmetic of the layers (default: the checkpoint's, or float32)")
     seed_help = "seed of the first parameters and of the batches (default: the checkpoint's, or 0)"
     flag("--seed", type=whole_number(0), metavar="N", help=seed_help)
-    flag("--data_dir", type=path, metavar="FOLDER", help="folder of four IDX files (default: MNIST, which is included)")
+    data_help = "what to train on: a folder of IDX files or of pictures, a .csv or .npz file (default: mnist)"
+    flag("--data", "--data_dir", type=path, metavar="PATH", help=data_help)
+    flag("--image_size", type=size, metavar="N", help="size of pictures, N or HEIGHTxWIDTH (default: the commonest)")
+    flag("--validation", type=count, metavar="N", help="training images held out (default: 5,000, or a tenth)")
     flag("--log_dir", type=path, metavar="FOLDER", help="folder of the runs (default: logs)")
     flag("--save_every", type=count, metavar="N", help="steps between two saves, with one at the end (default: 500)")
 

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from lenet.architecture import IMAGE_SHAPE, Architecture
+from lenet.architecture import Architecture
 from lenet.backend import BETA1, BETA2, EPSILON_HAT
 from lenet.errors import UserError
 from lenet.system.machine import choose_device
@@ -68,16 +68,18 @@ def set_up_keras(engine: str, architecture: Architecture, precision: str, device
     return set_up(device, threads, f"Keras on {engine}")
 
 
-def train_function(train_step: Callable[[Any, Any, Any], tuple[Any, Any]], dtype: Any) -> Any:
+def train_function(
+    train_step: Callable[[Any, Any, Any], tuple[Any, Any]], image_shape: tuple[int, ...], dtype: Any
+) -> Any:
     """Return a tf.function that makes one step on each batch.
 
-    Images uint8 [steps, batch, 28, 28, 1], labels int32 [steps, batch], learning rates [steps] -> cross-entropies and
-    accuracies [steps]; train_step does the same for one batch.
+    Images uint8 [steps, batch, *image_shape], labels int32 [steps, batch], learning rates [steps] -> cross-entropies
+    and accuracies [steps]; train_step does the same for one batch.
     """
     import tensorflow as tf
 
     signature = [
-        tf.TensorSpec([None, None, *IMAGE_SHAPE], tf.uint8),
+        tf.TensorSpec([None, None, *image_shape], tf.uint8),
         tf.TensorSpec([None, None], tf.int32),
         tf.TensorSpec([None], dtype),
     ]

@@ -19,10 +19,10 @@ Tensors = list[Tensor]
 
 def pool(x: Tensor, conv: Conv) -> Tensor:
     """Pool with SAME padding as TensorFlow and Keras define it: it never is the maximum, and no average counts it."""
-    window, stride, size = conv.pool_window, conv.pool_stride, x.shape[-1]
-    total = max((math.ceil(size / stride) - 1) * stride + window - size, 0)
-    padding = [total // 2, total - total // 2] * 2
-    if not total:
+    window, stride = conv.pool_window, conv.pool_stride
+    height, width = x.shape[-2:]
+    padding = [*conv.pool_padding(width), *conv.pool_padding(height)]
+    if not any(padding):
         return (F.max_pool2d if conv.pool == "max" else F.avg_pool2d)(x, window, stride)
     if conv.pool == "max":
         return F.max_pool2d(F.pad(x, padding, value=-math.inf), window, stride)

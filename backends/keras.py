@@ -7,8 +7,8 @@ import keras
 import numpy as np
 
 from backends import _engines
-from lenet.architecture import CLASSES, IMAGE_SHAPE, Architecture
 from lenet.backend import BETA1, BETA2, EPSILON_HAT, Backend, storage_dtype
+from lenet.network import Network
 
 
 class FastDense(keras.layers.Dense):
@@ -35,19 +35,19 @@ class FusedAdam(keras.optimizers.Optimizer):
 class LeNet(Backend):
     """The model with Adam. Its variables have the canonical names and layout as Keras makes them."""
 
-    def __init__(self, architecture: Architecture, precision: str, device: str, threads: int) -> None:
+    def __init__(self, network: Network, precision: str, device: str, threads: int) -> None:
         self.engine = keras.config.backend()
-        self.device = _engines.set_up_keras(self.engine, architecture, precision, device, threads)
+        self.device = _engines.set_up_keras(self.engine, network.architecture, precision, device, threads)
         self.threads = threads
         self.versions = {name: str(importlib.import_module(name).__version__) for name in ("keras", self.engine)}
-        self.architecture, self.dtype = architecture, storage_dtype(precision)
+        self.network, self.dtype = network, storage_dtype(precision)
         keras.config.set_image_data_format("channels_last")
         keras.config.set_floatx(self.dtype)  # of losses, metrics and the optimizer's settings
         keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else precision)  # of the layers
         on_tensorflow = self.engine == "tensorflow"
         self.dense = FastDense if on_tensorflow and self.device == "cpu" and threads > 1 else keras.layers.Dense
         with keras.device(self.device):
-            images = keras.Input(IMAGE_SHAPE, dtype="uint8")
+            images = keras.Input(network.image_shape, dtype="uint8")
             self.model = keras.Model(images, self._forward(images))
             # Keras takes a beta's power in floatx, but its difference from 1 exactly: round both.
             betas = [float(np.asarray(beta, self.dtype)) for beta in (BETA1, BETA2)]
@@ -62,7 +62,8 @@ class LeNet(Backend):
             {name: by_path[f"{adam.name}/{name.replace('/', '_')}_{moment}"] for name in self.parameters}
             for moment in ("momentum", "velocity")
         )
-        self.train_steps = _engines.train_function(self._train_step, self.dtype) if on_tensorflow else None
+        of_step = self._train_step, network.image_shape, self.dtype
+        self.train_steps = _engines.train_function(*of_step) if on_tensorflow else None
 
     def assign(self, variable: keras.Variable, array: np.ndarray) -> None:
         with keras.device(self.device):
@@ -90,7 +91,7 @@ class LeNet(Backend):
             return np.asarray(self.model.predict_on_batch(images))
 
     def _train_step(self, images: Any, labels: Any, learning_rate: Any) -> Any:
-        """One update; images uint8 [batch, 28, 28, 1], labels int32 [batch] -> cross-entropy, accuracy."""
+        """Make a step; images uint8 [batch, height, width, channels], labels int32 [batch] -> loss, accuracy."""
         self.model.optimizer.learning_rate.assign(learning_rate)
         if self.engine != "tensorflow":
             return self.model.train_on_batch(images, labels)
@@ -99,10 +100,10 @@ class LeNet(Backend):
         return metrics["loss"], metrics["accuracy"]
 
     def _forward(self, images: keras.KerasTensor) -> keras.KerasTensor:
-        """Images uint8 [n, 28, 28, 1] -> logits [n, 10]."""
-        activation = self.architecture.activation
+        """Images uint8 [n, height, width, channels] -> logits [n, classes]."""
+        activation = self.network.architecture.activation
         x = keras.ops.cast(images, self.dtype) / 255
-        for layer in self.architecture.conv_layers:
+        for layer in self.network.conv_layers:
             conv = layer.conv
             x = keras.layers.Conv2D(conv.filters, conv.kernel, padding=conv.padding, name=layer.name)(x)
             if conv.pool == "max":  # the activation is monotonic: after the pool it is a quarter of the work
@@ -113,8 +114,8 @@ class LeNet(Backend):
                 x = keras.layers.AveragePooling2D(conv.pool_window, conv.pool_stride, padding="same")(x)
             # [n, *layer.output]; lenet: [n, 14, 14, 32], then [n, 7, 7, 64]
         x = keras.layers.Flatten()(x)  # [n, height * width * channels]; lenet: [n, 3136]
-        *hidden, output = self.architecture.dense_layers
+        *hidden, output = self.network.dense_layers
         for dense in hidden:  # lenet: [n, 1024]
             x = self.dense(dense.output[0], activation, name=dense.name)(x)
-        x = keras.layers.Dense(CLASSES, name=output.name)(x)  # [n, 10]
+        x = keras.layers.Dense(self.network.classes, name=output.name)(x)
         return keras.layers.Activation("linear", dtype=self.dtype)(x)  # in full precision with mixed_bfloat16, too

@@ -8,26 +8,26 @@ from torch import Tensor, nn
 
 from backends import _engines
 from backends._torch import adam_step, pool
-from lenet.architecture import Architecture
 from lenet.backend import Backend, storage_dtype
+from lenet.network import Network
 
 
-class Network(nn.Module):
-    """Images [n, 1, 28, 28] in [0, 1] -> logits [n, 10]."""
+class Layers(nn.Module):
+    """Images [n, channels, height, width] in [0, 1] -> logits [n, classes]."""
 
-    def __init__(self, architecture: Architecture, onednn: bool) -> None:
+    def __init__(self, network: Network, onednn: bool) -> None:
         super().__init__()
-        self.architecture, self.onednn = architecture, onednn
-        self.activation = getattr(torch, architecture.activation)
+        self.network, self.onednn = network, onednn
+        self.activation = getattr(torch, network.architecture.activation)
         self.convs, self.dense = nn.ModuleDict(), nn.ModuleDict()
-        for conv in architecture.conv_layers:
+        for conv in network.conv_layers:
             height, width, inputs, outputs = conv.kernel
             self.convs[conv.name] = nn.Conv2d(inputs, outputs, (height, width), padding=conv.conv.padding)
-        for dense in architecture.dense_layers:
+        for dense in network.dense_layers:
             self.dense[dense.name] = nn.Linear(dense.kernel[0], dense.kernel[1])
 
     def forward(self, x: Tensor) -> Tensor:
-        for layer in self.architecture.conv_layers:
+        for layer in self.network.conv_layers:
             x = self.convs[layer.name](x)
             if layer.conv.pool == "max":  # the activation is monotonic: after the pool it is a quarter of the work
                 x = self.activation(pool(x, layer.conv))
@@ -38,25 +38,25 @@ class Network(nn.Module):
         *hidden, output = self.dense.values()
         for dense in hidden:  # lenet: [n, 1024]
             x = self.activation(dense(x.to_mkldnn()).to_dense() if self.onednn else dense(x))
-        logits: Tensor = output(x)  # [n, 10]
+        logits: Tensor = output(x)  # [n, classes]
         return logits
 
 
 class LeNet(Backend):
-    """The network and Adam's moments."""
+    """The module and Adam's moments."""
 
     engine = "pytorch"
 
-    def __init__(self, architecture: Architecture, precision: str, device: str, threads: int) -> None:
+    def __init__(self, network: Network, precision: str, device: str, threads: int) -> None:
         self.device = _engines.set_up_torch(device, threads)
         self.threads, self.versions = threads, {"torch": str(torch.__version__)}
         self.torch_device = torch.device("cuda" if self.device == "gpu" else "cpu")
         self.autocast, self.dtype = precision == "bfloat16", getattr(torch, storage_dtype(precision))
         # PyTorch uses MKL for dense layers in float32; oneDNN makes a step a fifth faster on AMD CPUs without AVX-512.
         onednn = self.device == "cpu" and precision == "float32" and torch.backends.mkldnn.is_available()
-        network = Network(architecture, onednn).to(self.torch_device, self.dtype)
-        self.network = network.to(memory_format=torch.channels_last)
-        layers = [*self.network.convs.items(), *self.network.dense.items()]
+        module = Layers(network, onednn).to(self.torch_device, self.dtype)
+        self.module = module.to(memory_format=torch.channels_last)
+        layers = [*self.module.convs.items(), *self.module.dense.items()]
         self.parameters = {f"{name}/kernel": layer.weight for name, layer in layers}
         self.parameters |= {f"{name}/bias": layer.bias for name, layer in layers}
         self.infinity = torch.tensor(math.inf, device=self.torch_device)
@@ -88,10 +88,10 @@ class LeNet(Backend):
         return self._forward(x).cpu().numpy()
 
     def _train_step(self, images: Tensor, labels: Tensor, learning_rate: float) -> Tensor:
-        """One update; images uint8 [batch, 1, 28, 28], labels int64 [batch] -> (cross-entropy, accuracy)."""
+        """Make a step; images uint8 [batch, channels, height, width], labels int64 [batch] -> (loss, accuracy)."""
         logits = self._forward(images)
         cross_entropy = nn.functional.cross_entropy(logits, labels)
-        self.network.zero_grad()
+        self.module.zero_grad()
         cross_entropy.backward()
         self.step += 1
         adam_step(self.step, learning_rate, self.infinity, *(list(group.values()) for group in self._variables()))
@@ -99,7 +99,7 @@ class LeNet(Backend):
         return torch.stack([cross_entropy.detach(), accuracy])
 
     def _forward(self, images: Tensor) -> Tensor:
-        """Images uint8 [n, 1, 28, 28] -> logits [n, 10]."""
+        """Images uint8 [n, channels, height, width] -> logits [n, classes]."""
         with torch.autocast(self.torch_device.type, torch.bfloat16, enabled=self.autocast):
-            logits: Tensor = self.network(images.to(self.dtype) / 255).to(self.dtype)
+            logits: Tensor = self.module(images.to(self.dtype) / 255).to(self.dtype)
         return logits

@@ -4,8 +4,8 @@ import numpy as np
 import tensorflow as tf
 
 from backends import _engines
-from lenet.architecture import IMAGE_SHAPE, Architecture
 from lenet.backend import Backend, storage_dtype
+from lenet.network import Network
 
 
 class LeNet(Backend):
@@ -13,23 +13,23 @@ class LeNet(Backend):
 
     engine = "tensorflow"
 
-    def __init__(self, architecture: Architecture, precision: str, device: str, threads: int) -> None:
+    def __init__(self, network: Network, precision: str, device: str, threads: int) -> None:
         self.device = _engines.set_up_tensorflow(device, threads)
         self.threads, self.versions = threads, {"tensorflow": tf.__version__}
-        self.architecture = architecture
-        self.activation = getattr(tf.nn, architecture.activation)
+        self.network = network
+        self.activation = getattr(tf.nn, network.architecture.activation)
         self.matmul = _engines.fast_matmul() if self.device == "cpu" and threads > 1 else tf.matmul
         self.compute_dtype, self.dtype = tf.as_dtype(precision), tf.as_dtype(storage_dtype(precision))
         with tf.device(self.device):
             self.steps_made = tf.Variable(0, dtype=tf.int64)
             self.parameters, self.first_moment, self.second_moment = (
-                {name: tf.Variable(tf.zeros(shape, self.dtype)) for name, shape in architecture.shapes.items()}
+                {name: tf.Variable(tf.zeros(shape, self.dtype)) for name, shape in network.shapes.items()}
                 for _ in range(3)
             )
-        signature = [tf.TensorSpec([None, *IMAGE_SHAPE], tf.uint8)]
+        signature = [tf.TensorSpec([None, *network.image_shape], tf.uint8)]
         # XLA's convolutions are slower on a CPU. AutoGraph would take a third of a second: there is nothing to convert.
         self.forward = tf.function(self._forward, signature, autograph=False, jit_compile=False)
-        self.train_steps = _engines.train_function(self._train_step, self.dtype)
+        self.train_steps = _engines.train_function(self._train_step, network.image_shape, self.dtype)
 
     def assign(self, variable: tf.Variable, array: np.ndarray) -> None:
         variable.assign(tf.cast(array, self.dtype))
@@ -54,7 +54,7 @@ class LeNet(Backend):
     def _train_step(
         self, images: tf.Tensor, labels: tf.Tensor, learning_rate: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """One update; images uint8 [batch, 28, 28, 1], labels int32 [batch] -> cross-entropy, accuracy."""
+        """Make a step; images uint8 [batch, height, width, channels], labels int32 [batch] -> loss, accuracy."""
         with tf.GradientTape() as tape:
             logits = self._forward(images)
             cross_entropy = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
@@ -67,10 +67,10 @@ class LeNet(Backend):
         return cross_entropy, tf.reduce_mean(tf.cast(correct, self.dtype))
 
     def _forward(self, images: tf.Tensor) -> tf.Tensor:
-        """Images uint8 [n, 28, 28, 1] -> logits [n, 10]."""
+        """Images uint8 [n, height, width, channels] -> logits [n, classes]."""
         weights = {name: tf.cast(parameter, self.compute_dtype) for name, parameter in self.parameters.items()}
-        x = tf.cast(tf.cast(images, self.dtype) / 255, self.compute_dtype)  # [n, 28, 28, 1]
-        for layer in self.architecture.conv_layers:
+        x = tf.cast(tf.cast(images, self.dtype) / 255, self.compute_dtype)  # lenet: [n, 28, 28, 1]
+        for layer in self.network.conv_layers:
             conv = layer.conv
             x = tf.nn.conv2d(x, weights[f"{layer.name}/kernel"], strides=1, padding=conv.padding.upper())
             x = tf.nn.bias_add(x, weights[f"{layer.name}/bias"])
@@ -80,8 +80,8 @@ class LeNet(Backend):
                 x = tf.nn.avg_pool2d(self.activation(x), conv.pool_window, conv.pool_stride, "SAME")
             # [n, *layer.output]; lenet: [n, 14, 14, 32], then [n, 7, 7, 64]
         x = tf.reshape(x, [tf.shape(x)[0], -1])  # [n, height * width * channels]; lenet: [n, 3136]
-        *hidden, output = self.architecture.dense_layers
+        *hidden, output = self.network.dense_layers
         for dense in hidden:  # lenet: [n, 1024]
             x = self.activation(self.matmul(x, weights[f"{dense.name}/kernel"]) + weights[f"{dense.name}/bias"])
-        x = tf.matmul(x, weights[f"{output.name}/kernel"]) + weights[f"{output.name}/bias"]  # [n, 10]
+        x = tf.matmul(x, weights[f"{output.name}/kernel"]) + weights[f"{output.name}/bias"]  # [n, classes]
         return tf.cast(x, self.dtype)

@@ -8,7 +8,7 @@ import numpy as np
 
 import backends
 from benchmarks.stock.stopwatch import images_per_second
-from lenet import config, dataset
+from lenet import config, data
 from lenet.config import read
 from lenet.settings import Settings
 from lenet.storage.checkpoint import Checkpoint
@@ -18,11 +18,11 @@ from lenet.trainer import LOGITS_BATCH, TEST_EVERY
 
 def measure(framework: str, precision: Precision, steps: int) -> dict[str, float]:
     """Train in chunks such as the Trainer's, then evaluate the 10,000 test images."""
-    data, lenet = dataset.load(), config.load("lenet")
-    start = Checkpoint.initial(Settings(lenet.architecture, lenet.training, data.fingerprint, precision, 0, lenet))
-    backend = backends.load(framework)(lenet.architecture, precision, "cpu", cores())
-    backend.write_state(start.state)
-    images, labels = data.train
+    dataset, lenet = data.load(), config.load("lenet")
+    settings = Settings.of(lenet, dataset.info).changed({}, precision=precision)
+    backend = backends.load(framework)(settings.network, precision, "cpu", cores())
+    backend.write_state(Checkpoint.initial(settings).state)
+    (images, labels), _ = dataset.hold_out(settings.validation)
     step_times: list[float] = []
     for first in range(0, steps, TEST_EVERY):
         chunk = range(first, min(first + TEST_EVERY, steps))
@@ -30,12 +30,12 @@ def measure(framework: str, precision: Precision, steps: int) -> dict[str, float
         backend.train(images[indices], labels[indices], lenet.training.learning_rates(chunk))
         step_times += [time.time()] * len(chunk)
 
-    pieces = np.array_split(data.test.images, len(data.test.images) // LOGITS_BATCH)
+    pieces = np.array_split(dataset.test.images, len(dataset.test.images) // LOGITS_BATCH)
     backend.logits(pieces[0])
     started = time.perf_counter()
     for images in pieces:
         backend.logits(images)
-    evaluation = len(data.test.images) / (time.perf_counter() - started)
+    evaluation = len(dataset.test.images) / (time.perf_counter() - started)
     training = images_per_second(step_times)
     return {"images_per_second": training, "evaluation_to_training_time": training / evaluation}
 

@@ -12,6 +12,8 @@ import time
 import numpy as np
 
 from lenet import config
+from lenet.dataset import MNIST
+from lenet.settings import Settings
 
 LIBRARIES = {"numpy": "asarray", "torch": "from_numpy", "tensorflow": "constant"}  # and what makes an array its own
 SIZE = 2048
@@ -20,7 +22,7 @@ REPEATS = 20
 
 def measure(library: str) -> dict[str, float]:
     """The rate over all repeats after a first one."""
-    layers = config.load("lenet").architecture.layers
+    layers = Settings.of(config.load("lenet"), MNIST).network.layers
     multiply_adds_per_image = 3 * sum(layer.multiply_adds for layer in layers) - layers[0].multiply_adds
     convert = getattr(importlib.import_module(library), LIBRARIES[library])
     a, b = (convert(matrix) for matrix in np.random.default_rng(0).random((2, SIZE, SIZE), np.float32))

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks.limit import LIBRARIES
 from benchmarks.stock.stopwatch import images_per_second
-from lenet.dataset import EMBEDDED
+from lenet.data import EMBEDDED
 from lenet.storage.curves import event_files, read_events
 from lenet.system.machine import lacks_bfloat16
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import backends
 from lenet import config as config_file
-from lenet import dataset
 from lenet.backend import Backend
+from lenet.data import load as read_data
 from lenet.dataset import MNIST, Dataset
 from lenet.errors import UserError, notice, require_at_least
 from lenet.settings import Settings
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from lenet.study.report import Report
 
 Changes = Mapping[str, Any] | None
+ImageSize = int | tuple[int, int] | None
+CACHE = "cache"  # the folder in the log folder for data that took long to read
 
 
 def train(
@@ -30,7 +32,9 @@ def train(
     framework: str | None = None,
     load: AnyPath | bool = False,
     log_dir: AnyPath = "logs",
-    data_dir: AnyPath | None = None,
+    data: AnyPath | None = None,
+    image_size: ImageSize = None,
+    validation: int | None = None,
     seed: int | None = None,
     precision: str | None = None,
     changes: Changes = None,
@@ -42,17 +46,19 @@ def train(
 
     `load` is a run's folder or a checkpoint to go on from; True is the run of this name, or else of the config's own
     name, if there is one. `changes` are new values by key of the config: {"learning_rate": 1e-3, "conv[1].kernel": 7}.
-    Without `config`, `seed` and `precision` the checkpoint's hold, or lenet, 0 and float32. The default `framework` is
-    the first of pytorch, tensorflow and keras that is installed. `device` is auto, cpu or gpu. Raises UserError.
+    Without `config`, `seed` and `precision` the checkpoint's hold, or lenet, 0 and float32. `data` is a path that
+    lenet.data.load reads, by default MNIST; pictures are fitted to `image_size`, and `validation` images are held out.
+    The default `framework` is the first of pytorch, tensorflow and keras that is installed. `device` is auto, cpu or
+    gpu. Raises UserError.
     """
     require_at_least(0 if load else 1, steps=steps)
-    require_at_least(1, threads=threads, save_every=save_every)
+    require_at_least(1, threads=threads, save_every=save_every, validation=validation)
     framework = framework or backends.installed()[0]
-    data = dataset.load(data_dir)
-    which = Selection(Path(log_dir), framework, load, config, changes, seed, precision)
-    source, start = which.start(data.fingerprint, training=True)
+    which = Selection(Path(log_dir), framework, load, config, changes, seed, precision, validation)
+    dataset = read_data(data, image_size=image_size, like=which.known, cache=Path(log_dir, CACHE))
+    source, start = which.start(dataset.info, training=True)
     run = Run.of(Path(log_dir), start.settings, framework)
-    advance(run, source, start, framework, data, steps, device, threads, save_every)
+    advance(run, source, start, framework, dataset, steps, device, threads, save_every)
     return run
 
 
@@ -62,23 +68,27 @@ def test(
     framework: str | None = None,
     load: AnyPath | bool = True,
     log_dir: AnyPath = "logs",
-    data_dir: AnyPath | None = None,
+    data: AnyPath | None = None,
+    image_size: ImageSize = None,
+    validation: int | None = None,
     seed: int | None = None,
     precision: str | None = None,
     changes: Changes = None,
     device: str = "auto",
     threads: int | None = None,
 ) -> dict[str, Any]:
-    """Test a run on the test images, and write nothing; the arguments are those of `train`.
+    """Test a run on the test images, and change nothing; the arguments are those of `train`.
 
-    Returns what result.json has, with the test's speed, and the `checkpoint` that was tested. Raises UserError.
+    With the path of a run, `data` needs no training images. Returns what result.json has, with the test's speed, and
+    the `checkpoint` that was tested. Raises UserError.
     """
     require_at_least(1, threads=threads)
     framework = framework or backends.installed()[0]
-    data = dataset.load(data_dir)
-    which = Selection(Path(log_dir), framework, load, config, changes, seed, precision)
-    source, start = which.start(data.fingerprint, training=False)
-    result, _ = Trainer(backend(start.settings, framework, device, threads), framework, data, start).test()
+    which = Selection(Path(log_dir), framework, load, config, changes, seed, precision, validation)
+    cache, test_only = Path(log_dir, CACHE), load is not True  # the run's name has digits of the training images, too
+    dataset = read_data(data, image_size=image_size, like=which.known, cache=cache, test_only=test_only)
+    source, start = which.start(dataset.info, training=False)
+    result, _ = Trainer(backend(start.settings, framework, device, threads), framework, dataset, start).test()
     return result | {"checkpoint": str(source.path if source else "")}
 
 
@@ -88,7 +98,9 @@ def load(
     config: AnyPath | None = None,
     framework: str | None = None,
     log_dir: AnyPath = "logs",
-    data_dir: AnyPath | None = None,
+    data: AnyPath | None = None,
+    image_size: ImageSize = None,
+    validation: int | None = None,
     seed: int | None = None,
     precision: str | None = None,
     changes: Changes = None,
@@ -98,8 +110,9 @@ def load(
     UserError if it has no whole checkpoint, or one of another architecture.
     """
     framework = framework or ("" if path is not True else backends.installed()[0])
-    which = Selection(Path(log_dir), framework, path, config, changes, seed, precision)
-    return which.run(dataset.load(data_dir).fingerprint if data_dir else MNIST)
+    which = Selection(Path(log_dir), framework, path, config, changes, seed, precision, validation)
+    named = data is None or path is not True
+    return which.run(MNIST if named else read_data(data, image_size=image_size, cache=Path(log_dir, CACHE)).info)
 
 
 def report(
@@ -110,7 +123,9 @@ def report(
     seeds: int = 3,
     jobs: int | None = None,
     log_dir: AnyPath = "logs",
-    data_dir: AnyPath | None = None,
+    data: AnyPath | None = None,
+    image_size: ImageSize = None,
+    validation: int | None = None,
     precision: str | None = None,
     changes: Changes = None,
     device: str = "auto",
@@ -127,20 +142,22 @@ def report(
         from lenet.study import report as study
 
     require_at_least(1, steps=steps, seeds=seeds, jobs=jobs, threads=threads, save_every=save_every)
-    data = dataset.load(data_dir)
+    dataset = read_data(data, image_size=image_size, cache=Path(log_dir, CACHE))
     configs = [config] if isinstance(config, str | Path) else [*(config or config_file.CONFIGS)]
     frameworks = [framework] if isinstance(framework, str) else [*(framework or sorted(backends.installed()))]
     for name in frameworks:
         backends.require(name)
+    given = {"precision": precision, "validation": validation}
     settings = [
-        Settings.of(config_file.load(name), data.fingerprint).changed(changes, seed=seed, precision=precision)
+        Settings.of(config_file.load(name), dataset.info).changed(changes, seed=seed, **given)
         for seed in range(seeds)
         for name in configs
     ]
     jobs = jobs or max(1, cores() // 2)
     threads = threads or min(default_threads(), max(1, cores() // jobs))
-    flags = {"data_dir": data_dir and str(data_dir), "device": device, "threads": threads, "save_every": save_every}
-    return study.make(settings, frameworks, steps, Path(log_dir), data, jobs, flags, command)
+    flags = {"data": data and str(data), "image_size": image_size, "device": device, "threads": threads}
+    flags |= {"save_every": save_every}
+    return study.make(settings, frameworks, steps, Path(log_dir), dataset, jobs, flags, command)
 
 
 def advance(
@@ -148,18 +165,20 @@ def advance(
     source: Run | None,
     start: Checkpoint,
     framework: str,
-    data: Dataset,
+    dataset: Dataset,
     steps: int,
     device: str,
     threads: int | None,
     save_every: int,
 ) -> None:
     """Train a run `steps` further, from the checkpoint `start` of the run `source`, or from step 0."""
-    if start.settings.training.batch_size > (count := len(data.train.images)):
-        raise UserError(f"batch size {start.settings.training.batch_size}: there are {count} training images")
+    held_out, batch_size = start.settings.validation, start.settings.training.batch_size
+    if batch_size > (left := len(dataset.train.labels) - held_out):
+        text = f"batch size {batch_size}: there are {max(left, 0):,} training images beside {held_out:,} held out"
+        raise UserError(f"{text}; choose a smaller --batch_size or --validation")
     if start.state.step + steps > MAXIMUM_STEP:
         raise UserError(f"{steps} steps from step {start.state.step}: a run has at most {MAXIMUM_STEP}")
-    trainer = Trainer(backend(start.settings, framework, device, threads), framework, data, start)
+    trainer = Trainer(backend(start.settings, framework, device, threads), framework, dataset, start)
     with run.take(source, start.sha256):
         trainer.train(run, steps, save_every)
 
@@ -173,7 +192,7 @@ def backend(settings: Settings, framework: str | None, device: str, threads: int
     """Import a framework, by default the first that is installed, and return its LeNet, still without a state."""
     require_at_least(1, threads=threads)
     LeNet = backends.load(framework or backends.installed()[0])  # noqa: N806 - it is a class
-    made = LeNet(settings.architecture, settings.precision, device, threads or default_threads())
+    made = LeNet(settings.network, settings.precision, device, threads or default_threads())
     if settings.precision == "bfloat16" and made.device == "cpu" and lacks_bfloat16():
         notice("this processor has no bfloat16 instructions, so bfloat16 will be slower than float32")
     return made

@@ -1,14 +1,8 @@
-"""Architecture: the layers of a LeNet, their shapes and their counts."""
+"""Architecture: what a config says of the layers, whatever data they are built for."""
 
 import math
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Literal
-
-IMAGE_SIZE = 28
-IMAGE_SHAPE = (IMAGE_SIZE, IMAGE_SIZE, 1)  # height, width, channels
-CLASSES = 10
-MAXIMUM_PARAMETERS = 100_000_000  # more is almost certainly a typo
 
 
 def require_positive(**values: float) -> None:
@@ -16,6 +10,12 @@ def require_positive(**values: float) -> None:
     for key, value in values.items():
         if not 0 < value < math.inf:
             raise ValueError(f"{key}: must be positive and finite, not {value}")
+
+
+def same_padding(size: int, window: int, stride: int) -> tuple[int, int]:
+    """Return how many pixels SAME padding adds before and after a side, as TensorFlow and Keras define it."""
+    total = max(0, (math.ceil(size / stride) - 1) * stride + window - size)
+    return total // 2, total - total // 2
 
 
 @dataclass(frozen=True)
@@ -33,49 +33,23 @@ class Conv:
     pool_stride: int = 2
 
     def __post_init__(self) -> None:
-        sizes = {"kernel": self.kernel, "pool_window": self.pool_window, "pool_stride": self.pool_stride}
-        require_positive(filters=self.filters, **sizes)
-        for key, value in sizes.items():
-            if value > IMAGE_SIZE:
-                raise ValueError(f"{key}: must be at most {IMAGE_SIZE}, the size of an image, not {value}")
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A layer with parameters: a kernel in canonical layout and a bias."""
-
-    name: str  # conv1, conv2, ..., dense1, ..., output
-    kernel: tuple[int, ...]  # convolution: (height, width, in, out); dense: (in, out)
-    output: tuple[int, ...]  # convolution: (height, width, channels) after the pool; dense: (units,)
-    positions: int = field(default=1, kw_only=True)  # to which the kernel is applied
+        require_positive(filters=self.filters, **self.sizes)
 
     @property
-    def parameters(self) -> int:
-        """The number of elements of the kernel and the bias."""
-        return math.prod(self.kernel) + self.kernel[-1]
+    def sizes(self) -> dict[str, int]:
+        """Key -> the number of pixels along a side."""
+        return {"kernel": self.kernel, "pool_window": self.pool_window, "pool_stride": self.pool_stride}
 
-    @property
-    def multiply_adds(self) -> int:
-        """For one image, forward, without the bias."""
-        return self.positions * math.prod(self.kernel)
-
-
-@dataclass(frozen=True)
-class ConvLayer(Layer):
-    """A convolution, its activation and its pool."""
-
-    conv: Conv
-
-
-class DenseLayer(Layer):
-    """A dense layer; all but the output layer have an activation."""
+    def pool_padding(self, size: int) -> tuple[int, int]:
+        """Return how many pixels the pool's padding adds before and after a side."""
+        return same_padding(size, self.pool_window, self.pool_stride)
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """The convolutions, the dense layers after them, and an output layer of 10 units.
+    """The convolutions, and the dense layers between them and the output layer.
 
-    Raises ValueError, its text beginning with the key, if a value or the shape it leads to is impossible.
+    Raises ValueError, its text beginning with the key, if a value is impossible.
     """
 
     conv: tuple[Conv, ...]
@@ -87,48 +61,3 @@ class Architecture:
         if not self.conv:
             raise ValueError("conv: at least one convolution is needed")
         require_positive(**{f"dense[{i}]": units for i, units in enumerate(self.dense)})
-        if self.parameters > MAXIMUM_PARAMETERS:
-            raise ValueError(f"conv, dense: {self.parameters:,} parameters; at most {MAXIMUM_PARAMETERS:,} are allowed")
-
-    @cached_property
-    def conv_layers(self) -> tuple[ConvLayer, ...]:
-        """The convolutions, from the image on."""
-        layers: list[ConvLayer] = []
-        size, channels = IMAGE_SIZE, 1
-        for i, conv in enumerate(self.conv):
-            kernel = (conv.kernel, conv.kernel, channels, conv.filters)
-            if conv.padding == "valid":
-                size -= conv.kernel - 1
-            if size < 1:
-                raise ValueError(f"conv[{i}].kernel: {conv.kernel} is larger than the image that reaches it")
-            positions, channels = size * size, conv.filters
-            size = math.ceil(size / conv.pool_stride)
-            layers.append(ConvLayer(f"conv{i + 1}", kernel, (size, size, channels), conv, positions=positions))
-        return tuple(layers)
-
-    @cached_property
-    def dense_layers(self) -> tuple[DenseLayer, ...]:
-        """The dense layers after the convolutions; the last is the output layer."""
-        names = [*(f"dense{i + 1}" for i in range(len(self.dense))), "output"]
-        units = (*self.dense, CLASSES)
-        inputs = (math.prod(self.conv_layers[-1].output), *self.dense)  # flattened as (height, width, channels)
-        return tuple(DenseLayer(name, (n, m), (m,)) for name, n, m in zip(names, inputs, units, strict=True))
-
-    @property
-    def layers(self) -> tuple[Layer, ...]:
-        """Every layer with parameters, from the image to the logits."""
-        return self.conv_layers + self.dense_layers
-
-    @property
-    def parameters(self) -> int:
-        """The number of all parameters."""
-        return sum(layer.parameters for layer in self.layers)
-
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Canonical name -> shape of every parameter: conv1/kernel, conv1/bias, ..., output/bias."""
-        return {
-            f"{layer.name}/{part}": shape
-            for layer in self.layers
-            for part, shape in (("kernel", layer.kernel), ("bias", layer.kernel[-1:]))
-        }

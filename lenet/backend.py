@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lenet.architecture import Architecture
+from lenet.network import Network
 
 # Adam as in Kingma & Ba (2015), with the epsilon-hat of the end of their section 2.
 BETA1, BETA2, EPSILON_HAT = 0.9, 0.999, 1e-8
@@ -14,7 +14,7 @@ BETA1, BETA2, EPSILON_HAT = 0.9, 0.999, 1e-8
 
 @dataclass(frozen=True)
 class TrainingState:
-    """What the next step depends on, in canonical names and layout (see Architecture.shapes).
+    """What the next step depends on, in canonical names and layout (see Network.shapes).
 
     The arrays are float64 with precision float64, else float32.
     """
@@ -51,7 +51,7 @@ class Backend(ABC):
     second_moment: dict[str, Any]
 
     @abstractmethod
-    def __init__(self, architecture: Architecture, precision: str, device: str, threads: int) -> None:
+    def __init__(self, network: Network, precision: str, device: str, threads: int) -> None:
         """Build the model and the optimizer.
 
         UserError if `device` is gpu and there is none. The frameworks set `threads` once in a process.
@@ -71,13 +71,14 @@ class Backend(ABC):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Make one step on each batch.
 
-        Images uint8 [steps, batch, 28, 28, 1], labels uint8 [steps, batch], learning rates float64 [steps]. Returns the
-        mean cross-entropy and the accuracy of each step on its batch, before its update: two arrays [steps].
+        Images uint8 [steps, batch, height, width, channels], labels uint8 [steps, batch], learning rates float64
+        [steps]. Returns the mean cross-entropy and the accuracy of each step on its batch, before its update: two
+        arrays [steps].
         """
 
     @abstractmethod
     def logits(self, images: np.ndarray) -> np.ndarray:
-        """Images uint8 [n, 28, 28, 1] -> logits [n, 10]."""
+        """Images uint8 [n, height, width, channels] -> logits [n, classes]."""
 
     def write_state(self, state: TrainingState) -> None:
         """Continue from `state`, whichever framework it came from."""

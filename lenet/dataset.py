@@ -1,18 +1,19 @@
-"""MNIST, or a folder in its format, as arrays, and the fingerprint that says which data it is."""
+"""Dataset: images and labels as arrays, and the info that says which data they are."""
 
 import hashlib
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 
-from lenet.architecture import CLASSES, IMAGE_SIZE
-from lenet.config import name_by_content, require_name
-from lenet.data import idx
+from lenet.config import require_name
 from lenet.errors import UserError
 
-EMBEDDED = Path(__file__).parent / "mnist"
+MAXIMUM_SIDE = 512  # pixels
+MAXIMUM_CLASSES = 256  # labels are uint8
+LARGE = 50_000  # training images, from which on the first VALIDATION_SIZE are held out
 VALIDATION_SIZE = 5_000
 # SHA-256 of the uncompressed files, as published.
 MNIST_SHA256 = {
@@ -24,76 +25,89 @@ MNIST_SHA256 = {
 
 
 class Split(NamedTuple):
-    """Images uint8 [n, 28, 28, 1], labels uint8 [n] from 0 to 9."""
+    """Images uint8 [n, height, width, channels], labels uint8 [n], each the number of a class."""
 
     images: np.ndarray
     labels: np.ndarray
 
 
 @dataclass(frozen=True)
-class Fingerprint:
-    """Which data it is. A part's SHA-256 is over those of its images and of its labels, each as an IDX file."""
+class DatasetInfo:
+    """Which data it is, and what a network needs to know of it. The defaults are MNIST's.
+
+    A part's SHA-256 is over those of its images and of its labels, each as an uncompressed IDX file: the same data has
+    the same one in any format. ValueError if a network cannot be built for it.
+    """
 
     name: str = field(compare=False)
-    training_sha256: str
-    test_sha256: str  # empty: not known
+    training_sha256: str  # empty: not known
+    test_sha256: str
+    image_shape: tuple[int, ...] = (28, 28, 1)  # height, width, channels
+    classes: tuple[str, ...] = field(default=tuple("0123456789"), compare=False)  # the name of each
+    training_images: int = field(default=60_000, compare=False)
 
     def __post_init__(self) -> None:
         require_name(self.name)
+        if len(self.image_shape) != 3 or self.image_shape[2] not in (1, 3) or min(self.image_shape) < 1:
+            raise ValueError(f"image_shape: must be height, width, and 1 or 3 channels, not {self.image_shape}")
+        if max(self.image_shape) > MAXIMUM_SIDE:
+            raise ValueError(f"images of {self.size}; at most {MAXIMUM_SIDE} pixels on a side are trained on")
+        if not 2 <= len(self.classes) <= MAXIMUM_CLASSES:
+            raise ValueError(f"{len(self.classes):,} classes; from 2 to {MAXIMUM_CLASSES} can be trained")
+        if repeated := [name for name, count in Counter(self.classes).items() if count > 1]:
+            raise ValueError(f"two classes are called {repeated[0]!r}")
 
-    @classmethod
-    def of(cls, name: str, sha256: dict[str, str]) -> Self:
-        """Return the fingerprint of files, from the SHA-256 of each."""
-        return cls(name, *(part_sha256(sha256, part) for part in ("train", "t10k")))
+    @property
+    def size(self) -> str:
+        """Return the images' shape as text: 28x28, or 32x32 in colour."""
+        height, width, channels = self.image_shape
+        return f"{height}x{width}{' in colour' if channels == 3 else ''}"
+
+    @property
+    def validation_size(self) -> int:
+        """The number of training images that are held out where Settings do not say another."""
+        return VALIDATION_SIZE if self.training_images >= LARGE else max(1, self.training_images // 10)
 
 
-def part_sha256(sha256: dict[str, str], part: str) -> str:
+def part_sha256(sha256: Mapping[str, str], part: str) -> str:
     """Return the SHA-256 of the training or the test part, from those of its files; empty if one is not known."""
     files = [sha256.get(f"{part}-{kind}") for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")]
     return hashlib.sha256("".join(filter(None, files)).encode()).hexdigest() if all(files) else ""
 
 
-MNIST = Fingerprint.of("mnist", MNIST_SHA256)
+MNIST = DatasetInfo("mnist", part_sha256(MNIST_SHA256, "train"), part_sha256(MNIST_SHA256, "t10k"))
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """The first 5,000 training images, and their labels, are held out for validation."""
+    """All training images, the test images, and the info; without training images if only a test was asked for."""
 
     train: Split
-    validation: Split
     test: Split
-    fingerprint: Fingerprint
+    info: DatasetInfo
+
+    def hold_out(self, count: int) -> tuple[Split, Split]:
+        """Return the images to train on, and `count` that are held out for validation.
+
+        Of 50,000 or more the first are held out, else the same share of each class, the first of it. UserError if
+        less than an image of each class would be left.
+        """
+        images, labels = self.train
+        most = len(labels) - len(np.unique(labels))
+        if not 1 <= count <= most:
+            raise UserError(f"validation: must be from 1 to {most}, of {len(labels):,} training images, not {count}")
+        if len(labels) >= LARGE:
+            return Split(images[count:], labels[count:]), Split(images[:count], labels[:count])
+        held_out = np.zeros(len(labels), bool)
+        held_out[first_of_each_class(labels, count)] = True
+        return Split(images[~held_out], labels[~held_out]), Split(images[held_out], labels[held_out])
 
 
-def load(folder: str | Path | None = None) -> Dataset:
-    """Read the four IDX files of a folder, gzipped or not; without a folder, the bundled MNIST.
-
-    UserError for a file that is missing, damaged or not what it says.
-    """
-    folder = Path(folder or EMBEDDED)
-    sha256: dict[str, str] = {}
-    images, labels = _load_split(folder, "train", sha256)
-    test = _load_split(folder, "t10k", sha256)
-    if len(images) <= VALIDATION_SIZE:
-        raise UserError(f"{folder}: {len(images)} training images; more than {VALIDATION_SIZE} are needed")
-    validation = Split(images[:VALIDATION_SIZE], labels[:VALIDATION_SIZE])
-    name = name_by_content(folder.resolve().name, "".join(sha256.values()))
-    fingerprint = MNIST if Fingerprint.of(name, sha256) == MNIST else Fingerprint.of(name, sha256)
-    return Dataset(Split(images[VALIDATION_SIZE:], labels[VALIDATION_SIZE:]), validation, test, fingerprint)
-
-
-def _load_split(folder: Path, part: str, sha256: dict[str, str]) -> Split:
-    shapes = {f"{part}-images-idx3-ubyte": (IMAGE_SIZE, IMAGE_SIZE), f"{part}-labels-idx1-ubyte": ()}
-    arrays = []
-    for name, shape in shapes.items():
-        array, sha256[name] = idx.read(folder, name, shape)
-        if folder == EMBEDDED and sha256[name] != MNIST_SHA256[name]:
-            raise UserError(f"{folder / name}.gz: damaged, its SHA-256 is not MNIST's; restore the project's own file")
-        arrays.append(array)
-    images, labels = arrays
-    if len(images) != len(labels):
-        raise UserError(f"{folder}: {len(images)} {part} images but {len(labels)} labels")
-    if labels.max() >= CLASSES:
-        raise UserError(f"{folder}: a {part} label is {labels.max()}; labels go from 0 to {CLASSES - 1}")
-    return Split(images[..., np.newaxis], labels)
+def first_of_each_class(labels: np.ndarray, count: int) -> np.ndarray:
+    """Return the indices of `count` images: of each class the same share, its first, but never all of it."""
+    classes, sizes = np.unique(labels, return_counts=True)
+    shares = sizes * count / len(labels)
+    counts = np.minimum(shares.astype(int), sizes - 1)
+    while counts.sum() < count:  # the largest remainders first
+        counts[np.where(counts < sizes - 1, shares - counts, -np.inf).argmax()] += 1
+    return np.concatenate([np.flatnonzero(labels == each)[:n] for each, n in zip(classes, counts, strict=True)])

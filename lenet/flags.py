@@ -74,6 +74,14 @@ def path(text: str) -> Path:
         raise argparse.ArgumentTypeError(f"'{text}': {error}") from None
 
 
+def size(text: str) -> tuple[int, int]:
+    """Return height and width from N or HEIGHTxWIDTH."""
+    if not re.fullmatch(r"[1-9]\d{0,3}(x[1-9]\d{0,3})?", text):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of pixels, such as 32 or 32x24")
+    height, _, width = text.partition("x")
+    return int(height), int(width or height)
+
+
 def choice(names: Sequence[str], synonyms: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Return argparse's settings for a flag that takes one of `names`, with "did you mean" for a typo."""
 

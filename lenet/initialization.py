@@ -1,26 +1,26 @@
-"""(seed, Architecture) -> the first parameters, the same for every framework."""
+"""(seed, Network) -> the first parameters, the same for every framework."""
 
 import math
 
 import numpy as np
 
-from lenet.architecture import Architecture
+from lenet.network import Network
 
 
-def initial_parameters(seed: int, architecture: Architecture) -> dict[str, np.ndarray]:
-    """Return float64 arrays by canonical name: kernels as `architecture.initialization` says, biases 0.1 or 0.
+def initial_parameters(seed: int, network: Network) -> dict[str, np.ndarray]:
+    """Return float64 arrays by canonical name: kernels as the architecture's `initialization` says, biases 0.1 or 0.
 
-    Each array draws from a stream of its own, named by the seed and the array: layers that two architectures share
+    Each array draws from a stream of its own, named by the seed and the array: layers that two networks share
     start from the same parameters.
     """
     draw, bias = {"truncated_normal": (_truncated_normal, 0.1), "glorot_uniform": (_glorot_uniform, 0.0)}[
-        architecture.initialization
+        network.architecture.initialization
     ]
     return {
         name: draw(np.random.default_rng([seed, *name.encode()]), shape)
         if name.endswith("/kernel")
         else np.full(shape, bias)
-        for name, shape in architecture.shapes.items()
+        for name, shape in network.shapes.items()
     }
 
 

@@ -5,13 +5,15 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 from lenet import config as config_file
 from lenet.architecture import Architecture
 from lenet.config import Config, read
-from lenet.dataset import MNIST, Fingerprint
+from lenet.dataset import MNIST, DatasetInfo
 from lenet.errors import UserError
+from lenet.network import Network
 from lenet.system.machine import Precision
 from lenet.training import Training
 
@@ -24,20 +26,39 @@ class Settings:
 
     architecture: Architecture
     training: Training
-    data: Fingerprint
+    data: DatasetInfo
     precision: Precision
     seed: int
     config: Config  # with its own values, from which the others may differ
+    validation: int = MNIST.validation_size  # training images that are held out
 
     def __post_init__(self) -> None:
         read(Precision, self.precision, "precision")
+        _ = self.network  # ValueError if there is none
+        if self.validation < 1:
+            raise ValueError(f"validation: must be 1 or more, not {self.validation}")
         if self.seed < 0:
             raise ValueError(f"seed: must be 0 or more, not {self.seed}")
 
     @classmethod
-    def of(cls, config: Config, data: Fingerprint) -> Self:
-        """Return a config's own settings."""
-        return cls(config.architecture, config.training, data, "float32", 0, config)
+    def of(cls, config: Config, data: DatasetInfo) -> Self:
+        """Return a config's own settings; UserError if its architecture does not suit the data."""
+        own = config.architecture, config.training
+        try:
+            return cls(*own, data, "float32", 0, config, data.validation_size)
+        except ValueError as error:
+            raise UserError(f"config {config.name} on {data.name}: {error}") from None
+
+    @cached_property
+    def network(self) -> Network:
+        """The layers with their shapes."""
+        height, width, channels = self.data.image_shape
+        return Network(self.architecture, (height, width, channels), len(self.data.classes))
+
+    def on(self, data: DatasetInfo) -> Self:
+        """Return the same on other data; where as many images are held out as by default, so they are there."""
+        default = self.validation == self.data.validation_size
+        return dataclasses.replace(self, data=data, validation=data.validation_size if default else self.validation)
 
     def changed(self, changes: Mapping[str, Any] | None, **given: Any) -> Self:
         """Return these with new values by key of the config, and with each other value that is not None; UserError."""
@@ -51,7 +72,8 @@ class Settings:
     @property
     def variant(self) -> str:
         """The config's name and, after commas, what differs from its own values, from MNIST and from float32."""
-        own, mine = Settings.of(self.config, MNIST)._values(), self._values()
+        own = flat(self.config.architecture, self.config.training) | {"data": MNIST.name, "precision": "float32"}
+        mine = self._values()
         if len(self.architecture.conv) != len(self.config.architecture.conv):  # one change, not one a key
             mine = {key: value for key, value in mine.items() if not key.startswith("conv[")}
             mine["conv"] = dataclasses.asdict(self.architecture)["conv"]
@@ -67,13 +89,19 @@ class Settings:
         return difference(self._all(), wanted._all())
 
     def _values(self) -> dict[str, Any]:
-        return flat(self.architecture, self.training) | {"data": self.data.name, "precision": self.precision}
+        values = flat(self.architecture, self.training) | {"data": self.data.name, "precision": self.precision}
+        return values if self.validation == self.data.validation_size else values | {"validation": self.validation}
 
     def _all(self) -> dict[str, Any]:
         own = flat(self.config.architecture, self.config.training)
         sha256 = f"{self.data.training_sha256}, {self.data.test_sha256}"
         more = {"data's SHA-256": sha256, "seed": self.seed, "config": self.config.name}
-        return self._values() | more | {f"{key} in the config": value for key, value in own.items()}
+        return (
+            self._values()
+            | {"validation": self.validation}
+            | more
+            | {f"{key} in the config": value for key, value in own.items()}
+        )
 
 
 def flat(*parts: Any) -> dict[str, Any]:

@@ -40,6 +40,7 @@ class Trainer:
         Saves every `save_every` steps, at the end, and when interrupted. Raises UserError if it is interrupted, if the
         cross-entropy is not finite, or if a file cannot be written.
         """
+        self.examples, self.validation = self.dataset.hold_out(self.settings.validation)
         first = self.backend.step
         last = first + steps
         started = time.perf_counter()
@@ -87,31 +88,32 @@ class Trainer:
             "precision": self.settings.precision,
             "device": self.backend.device,
             "threads": self.backend.threads,
-            "data": self.dataset.fingerprint.name,
+            "data": self.dataset.info.name,
             "test_accuracy": accuracy,
             "test_cross_entropy": cross_entropy,
             "images_per_second": len(probabilities) / seconds,
             "seconds": seconds,
-            "parameters": self.settings.architecture.parameters,
+            "parameters": self.settings.network.parameters,
             "versions": {"python": platform.python_version(), "numpy": np.__version__, **self.backend.versions},
             "settings": dataclasses.asdict(self.settings),
         }
         return result, probabilities
 
     def _batches(self, steps: range) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Images [steps, batch, 28, 28, 1], labels [steps, batch] and learning rates [steps]."""
-        images, labels = self.dataset.train
+        """Images [steps, batch, height, width, channels], labels [steps, batch] and learning rates [steps]."""
+        images, labels = self.examples
         indices = self.settings.training.batches(steps, self.settings.seed, len(images))
         return images[indices], labels[indices], self.settings.training.learning_rates(steps)
 
     def _held_out_batch(self, step: int) -> Split:
         """The held-out batch of this step's test point."""
-        images, labels = self.dataset.validation
-        first = (step // TEST_EVERY - 1) * TEST_BATCH % len(images)
-        return Split(images[first : first + TEST_BATCH], labels[first : first + TEST_BATCH])
+        images, labels = self.validation
+        first, count = (step // TEST_EVERY - 1) * TEST_BATCH, min(TEST_BATCH, len(images))
+        indices = np.arange(first, first + count) % len(images)
+        return Split(images[indices], labels[indices])
 
     def _metrics(self, split: Split) -> tuple[list[float], list[float], np.ndarray]:
-        """One point of a curve, mean cross-entropy in nats and accuracy, and the probabilities [n, 10]: in float64."""
+        """Return mean cross-entropy in nats and accuracy, as a curve has them, and the probabilities [n, classes]."""
         pieces = range(0, len(split.images), LOGITS_BATCH)
         logits = np.concatenate([self.backend.logits(split.images[i : i + LOGITS_BATCH]) for i in pieces])
         logits = logits.astype(np.float64)

@@ -19,6 +19,8 @@ import lenet
 import main
 from lenet import dataset
 from lenet.config import load
+from lenet.data import load as read_data
+from lenet.dataset import MNIST
 from lenet.settings import Settings
 from lenet.storage.run import Run
 from lenet.system.machine import default_threads
@@ -58,9 +60,9 @@ def modules():
     return set(sys.modules)
 
 
-def train(framework, architecture, precision, start, indices, learning_rate=1e-4, device="cpu"):
+def train(framework, network, precision, start, indices, learning_rate=1e-4, device="cpu"):
     """Make one step on each row of `indices`; returns the cross-entropies, accuracies and the state after them."""
-    backend = backends.load(framework)(architecture, precision, device, default_threads())
+    backend = backends.load(framework)(network, precision, device, default_threads())
     backend.write_state(start)
     cross_entropies, accuracies = backend.train(*batches(indices, learning_rate))
     return cross_entropies, accuracies, backend.read_state()
@@ -68,7 +70,7 @@ def train(framework, architecture, precision, start, indices, learning_rate=1e-4
 
 def batches(indices, learning_rate=1e-4):
     """The images, labels and learning rates of steps on these examples of MNIST."""
-    images, labels = dataset.load().train
+    images, labels = read_data().hold_out(5_000)[0]
     return images[indices], labels[indices], np.full(len(indices), learning_rate)
 
 
@@ -92,9 +94,9 @@ def api_in_threads(count, *arguments, **options):
     return accuracies
 
 
-def logits(framework, architecture, precision, start, images):
+def logits(framework, network, precision, start, images):
     """The logits of `images`."""
-    backend = backends.load(framework)(architecture, precision, "cpu", default_threads())
+    backend = backends.load(framework)(network, precision, "cpu", default_threads())
     backend.write_state(start)
     return backend.logits(images)
 
@@ -111,7 +113,7 @@ def finds_gpu(framework):
 
 def float32_of_torch(framework):
     """How exact PyTorch's float32 is, of products and convolutions, on a GPU and on the CPU."""
-    backends.load(framework)(load("lenet5").architecture, "float32", "cpu", default_threads())
+    backends.load(framework)(Settings.of(load("lenet5"), MNIST).network, "float32", "cpu", default_threads())
     of = sys.modules["torch"].backends
     kinds = (of.cuda.matmul, of.cudnn, of.cudnn.conv, of.mkldnn, of.mkldnn.matmul, of.mkldnn.conv)
     return {kind.fp32_precision for kind in (of, *kinds)}
@@ -133,21 +135,21 @@ def command_line_that_may_not_look_for_a_gpu(framework, flags):
         return command_line(flags)
 
 
-def train_on_threads(framework, architecture, start, indices, threads):
+def train_on_threads(framework, network, start, indices, threads):
     """Train in float64; returns the cross-entropies, the state, and whether dense layers have the faster gradient."""
     backend_class = backends.load(framework)
     from backends import _engines
 
     with mock.patch.object(_engines, "fast_matmul", wraps=_engines.fast_matmul) as fast:
-        backend = backend_class(architecture, "float64", "cpu", threads)
+        backend = backend_class(network, "float64", "cpu", threads)
         backend.write_state(start)
         cross_entropies, _ = backend.train(*batches(indices))
         return cross_entropies, backend.read_state(), fast.called
 
 
-def read_after_training(framework, architecture, start, indices):
+def read_after_training(framework, network, start, indices):
     """The state that is read, and the same after one more step: it must not have changed."""
-    backend = backends.load(framework)(architecture, "float32", "cpu", default_threads())
+    backend = backends.load(framework)(network, "float32", "cpu", default_threads())
     backend.write_state(start)
     state = backend.read_state()
     before = [{name: array.copy() for name, array in arrays.items()} for arrays in state.arrays]
@@ -197,7 +199,7 @@ def replaced(flags):
 def logits_of(framework, folder, images):
     """The logits of `images` [n, 28, 28] by a run's checkpoint."""
     checkpoint = lenet.load(folder).checkpoint
-    return logits(framework, checkpoint.settings.architecture, "float32", checkpoint.state, images[..., np.newaxis])
+    return logits(framework, checkpoint.settings.network, "float32", checkpoint.state, images[..., np.newaxis])
 
 
 def predictions(folder, several, **machine):

@@ -77,20 +77,20 @@ def pool_backward(x, conv, dy):
     return dpadded[:, before : before + x.shape[1], before : before + x.shape[2]]
 
 
-def gradients(architecture, parameters, images, labels):
+def gradients(network, parameters, images, labels):
     """Mean cross-entropy of a batch, uint8 [n, 28, 28, 1], its gradient by every parameter, and the logits."""
-    activate, slope = ACTIVATIONS[architecture.activation]
-    names = [layer.name for layer in architecture.layers]
+    activate, slope = ACTIVATIONS[network.architecture.activation]
+    names, convolutions = [layer.name for layer in network.layers], network.architecture.conv
     x = images / 255
     trail = []
-    for name, conv in zip(names, architecture.conv, strict=False):
+    for name, conv in zip(names, convolutions, strict=False):
         y = activate(convolve(x, parameters[f"{name}/kernel"], conv.padding) + parameters[f"{name}/bias"])
         trail.append((name, conv, x, y))
         x = pool(y, conv)
     flat_shape = x.shape
     x = x.reshape(len(x), -1)
     inputs = []
-    for name in names[len(architecture.conv) :]:
+    for name in names[len(convolutions) :]:
         inputs.append(x)
         z = x @ parameters[f"{name}/kernel"] + parameters[f"{name}/bias"]
         x = z if name == "output" else activate(z)
@@ -100,11 +100,11 @@ def gradients(architecture, parameters, images, labels):
     cross_entropy = -log_probabilities[np.arange(len(labels)), labels].mean()
 
     found = {}
-    delta = (np.exp(log_probabilities) - np.eye(10)[labels]) / len(labels)
-    for name, x in reversed(list(zip(names[len(architecture.conv) :], inputs, strict=True))):
+    delta = (np.exp(log_probabilities) - np.eye(network.classes)[labels]) / len(labels)
+    for name, x in reversed(list(zip(names[len(convolutions) :], inputs, strict=True))):
         found[f"{name}/kernel"], found[f"{name}/bias"] = x.T @ delta, delta.sum(axis=0)
         delta = delta @ parameters[f"{name}/kernel"].T
-        if name != names[len(architecture.conv)]:
+        if name != names[len(convolutions)]:
             delta = delta * slope(x)
     delta = delta.reshape(flat_shape)
     for name, conv, x, y in reversed(trail):
@@ -114,7 +114,7 @@ def gradients(architecture, parameters, images, labels):
     return cross_entropy, {name: found[name] for name in parameters}, logits
 
 
-def train(architecture, parameters, batches, learning_rate=1e-4):
+def train(network, parameters, batches, learning_rate=1e-4):
     """Adam (Kingma & Ba 2015, epsilon-hat form) over batches of (images, labels); returns each step's cross-entropy,
     the last parameters, and the two moments.
     """
@@ -123,7 +123,7 @@ def train(architecture, parameters, batches, learning_rate=1e-4):
     second = {name: np.zeros_like(array) for name, array in parameters.items()}
     cross_entropies = []
     for t, (images, labels) in enumerate(batches, 1):
-        cross_entropy, gradient, _ = gradients(architecture, parameters, images, labels)
+        cross_entropy, gradient, _ = gradients(network, parameters, images, labels)
         cross_entropies.append(cross_entropy)
         rate = learning_rate * np.sqrt(1 - 0.999**t) / (1 - 0.9**t)
         for name, g in gradient.items():

@@ -31,7 +31,7 @@ def test_a_run_of_the_api_is_that_of_the_command_line(framework, options, train,
     assert run.predictions.sum(axis=1) == pytest.approx(np.ones(300), rel=1e-6)
     assert run.checkpoint.state.parameters["conv1/kernel"].shape == (5, 5, 1, 6)
     assert run == lenet.load(folder / "checkpoint.safetensors")
-    tested = framework.do(jobs.api, "test", load=folder, data_dir=options["data_dir"], **name)
+    tested = framework.do(jobs.api, "test", load=folder, data=options["data_dir"], **name)
     assert tested["test_accuracy"] == run.result["test_accuracy"]
     assert {type(version) for version in tested["versions"].values()} == {str}  # torch's own is another type
     assert tested["checkpoint"] == str(folder / "checkpoint.safetensors")

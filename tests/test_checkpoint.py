@@ -12,7 +12,7 @@ from lenet import UserError
 from lenet.architecture import Architecture, Conv
 from lenet.backend import TrainingState
 from lenet.config import Config
-from lenet.dataset import MNIST, Fingerprint
+from lenet.dataset import MNIST, DatasetInfo
 from lenet.settings import Settings
 from lenet.storage import checkpoint
 from lenet.storage.checkpoint import KEY, Checkpoint, Stage
@@ -24,14 +24,17 @@ SMALL = Architecture((Conv(2, kernel=3),), (3,))
 
 def small_settings(precision="float32", architecture=SMALL, training=Training()):  # noqa: B008 - it is frozen
     config = Config("small", SMALL, Training(), "A small one.", 0.5)
-    return Settings(architecture, training, Fingerprint("data~123456", "00ff", "ff00"), precision, 5, config)
+    return Settings(architecture, training, DatasetInfo("data~123456", "00ff", "ff00"), precision, 5, config)
 
 
 def example(dtype=np.float32):
     generator = np.random.default_rng(1)
     # Each array a transposed view, as a framework with another layout hands it over.
     groups = [
-        {name: generator.standard_normal(shape[::-1]).astype(dtype).T for name, shape in SMALL.shapes.items()}
+        {
+            name: generator.standard_normal(shape[::-1]).astype(dtype).T
+            for name, shape in small_settings().network.shapes.items()
+        }
         for _ in range(3)
     ]
     settings = small_settings(np.dtype(dtype).name)
@@ -59,7 +62,7 @@ def test_any_reader_of_safetensors_finds_the_canonical_names(tmp_path):
     saved = example()
     saved.save(tmp_path / "file")
     arrays = load_file(tmp_path / "file")
-    expected = {prefix + name for prefix in ("", "first_moment/", "second_moment/") for name in SMALL.shapes}
+    expected = {prefix + name for prefix in ("", "first_moment/", "second_moment/") for name in small_settings().network.shapes}
     assert arrays.keys() == expected
     np.testing.assert_array_equal(arrays["first_moment/conv1/kernel"], saved.state.first_moment["conv1/kernel"])
 
@@ -158,6 +161,15 @@ def test_a_checkpoint_of_the_format_before_still_loads():
     assert loaded.history == (Stage(0, "pytorch", settings), Stage(6, "tensorflow", settings))
     assert loaded.state.parameters["dense1/kernel"].shape == (392, 3)
     assert metadata(LENET_1)["format"] == "lenet-1"
+
+
+def test_a_checkpoint_from_before_the_datas_shape_was_in_it_still_loads():
+    loaded = Checkpoint.load(Path(__file__).parent / "files/lenet-2.safetensors")
+    assert "image_shape" not in metadata(Path(__file__).parent / "files/lenet-2.safetensors")["lenet"]
+    assert (loaded.state.step, loaded.settings.data, loaded.settings.validation) == (10, MNIST, 5_000)
+    assert loaded.settings.network.image_shape == (28, 28, 1)
+    assert loaded.settings.variant.startswith("small~")
+    assert loaded.history == (Stage(0, "pytorch", loaded.settings),)
 
 
 def test_a_checkpoint_of_the_format_before_is_saved_as_one_of_today(tmp_path):

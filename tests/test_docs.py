@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from conftest import PROJECT
 
-from lenet import dataset
 from lenet.config import load
+from lenet.data import load as read_data
 from lenet.dataset import MNIST
 from lenet.settings import Settings
 from lenet.storage.checkpoint import Checkpoint
@@ -29,9 +29,9 @@ def checkpoint(tmp_path_factory):
     folder = tmp_path_factory.mktemp("use")
     start = Checkpoint.initial(Settings.of(load("lenet"), MNIST))
     start.save(folder / "checkpoint.safetensors")
-    images = dataset.load().test.images[:20, ..., 0]
-    np.save(folder / "images.npy", images)
-    return folder, forward.logits(start.settings.architecture, start.state.parameters, images)
+    images = read_data().test.images[:20]
+    np.save(folder / "images.npy", images[..., 0])
+    return folder, forward.logits(start.settings.network, start.state.parameters, images)
 
 
 @pytest.mark.framework
@@ -64,4 +64,4 @@ def test_the_lines_of_exported_files_are_those_that_are_printed(workers):
 def test_the_table_of_the_checkpoint_is_its_layout():
     rows = re.findall(r"\| `(\w+/\w+)` \| \[(.*?)\] \|", (PROJECT / "docs/use.md").read_text())
     shapes = {name: tuple(int(size) for size in shape.split(", ")) for name, shape in rows}
-    assert shapes == load("lenet").architecture.shapes
+    assert shapes == Settings.of(load("lenet"), MNIST).network.shapes

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 import lenet
-from lenet import dataset
 from lenet.config import CONFIGS, load
+from lenet.data import load as read_data
 from lenet.dataset import MNIST
 from lenet.settings import Settings
 from lenet.storage.checkpoint import Checkpoint
@@ -69,7 +69,7 @@ def seen(page):
 
 
 def test_ten_digits_are_what_predict_says(run, workers, tmp_path):
-    images, labels = dataset.load().test
+    images, labels = read_data().test
     right = 0
     with browser.opened(run.folder / "page.html") as page:
         for digit in range(10):
@@ -95,13 +95,13 @@ def test_the_network_in_javascript_is_that_of_numpy(name, tmp_path):
     run = Run(tmp_path / "checkpoint.safetensors")
     Checkpoint.initial(settings).save(run.path)
     run.export(tmp_path / "page.html")
-    image = dataset.load().test.images[0, ..., 0]
+    image = read_data().test.images[0, ..., 0]
     with browser.opened(tmp_path / "page.html") as page:
-        logits = page.evaluate(f"Array.from(forward(model.architecture, parameters, {image.ravel().tolist()}).logits)")
+        logits = page.evaluate(f"Array.from(forward(model, parameters, {image.ravel().tolist()}).logits)")
         assert page.complaints() == []
     parameters = run.checkpoint.state.parameters
     halves = {key: array.astype(np.float16).astype(np.float32) for key, array in parameters.items()}
-    wanted = forward.logits(settings.architecture, halves, image[np.newaxis])[0]
+    wanted = forward.logits(settings.network, halves, image[np.newaxis, ..., np.newaxis])[0]
     np.testing.assert_allclose(logits, wanted, atol=1e-4 * max(1, np.abs(wanted).max()))
 
 

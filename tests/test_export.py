@@ -21,9 +21,10 @@ from conftest import PROJECT, run_folder
 
 import lenet
 from backends import FRAMEWORKS
-from lenet import UserError, dataset
+from lenet import UserError
 from lenet.architecture import Architecture, Conv
 from lenet.config import CONFIGS, Config, load
+from lenet.data import load as read_data
 from lenet.dataset import MNIST
 from lenet.settings import Settings
 from lenet.storage.checkpoint import Checkpoint
@@ -60,7 +61,7 @@ PADDED = {
 def images(tmp_path_factory):
     """A folder with images.npy: 50 test images."""
     folder = tmp_path_factory.mktemp("images")
-    np.save(folder / "images.npy", dataset.load().test.images[:50, ..., 0])
+    np.save(folder / "images.npy", read_data().test.images[:50, ..., 0])
     return folder
 
 
@@ -84,11 +85,12 @@ def loaded(lines, folder, images, expression="logits"):
 @pytest.mark.parametrize("architecture", [*(load(name).architecture for name in CONFIGS), *PADDED.values()])
 def test_the_forward_pass_in_numpy_is_that_of_the_reference(architecture):
     """Which is written apart from it, in float64."""
-    parameters = Checkpoint.initial(Settings.of(Config("x", architecture, Training()), MNIST)).state.parameters
+    settings = Settings.of(Config("x", architecture, Training()), MNIST)
+    network, parameters = settings.network, Checkpoint.initial(settings).state.parameters
     double = {name: array.astype(float) for name, array in parameters.items()}
-    images = dataset.load().test.images[:3]
-    _, _, wanted = reference.gradients(architecture, double, images, np.zeros(3, int))
-    found = forward.logits(architecture, parameters, images[..., 0])
+    images = read_data().test.images[:3]
+    _, _, wanted = reference.gradients(network, double, images, np.zeros(3, int))
+    found = forward.logits(network, parameters, images)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, wanted, atol=1e-5 * max(1, np.abs(wanted).max()))
 
@@ -102,7 +104,7 @@ def test_the_printed_lines_load_the_file(file, workers, process, images, tmp_pat
     found, printed = loaded(lines, tmp_path, images, expression)
     checkpoint = run.checkpoint
     wanted = forward.logits(
-        run.checkpoint.settings.architecture, checkpoint.state.parameters, np.load(images / "images.npy")
+        run.checkpoint.settings.network, checkpoint.state.parameters, np.load(images / "images.npy")[..., np.newaxis]
     )
     np.testing.assert_allclose(found, wanted, atol=1e-4 * max(1, np.abs(wanted).max()))
     assert printed == wanted.argmax(axis=1).tolist()
@@ -223,17 +225,17 @@ def test_the_page_computes_in_javascript_what_numpy_does(architecture, tmp_path)
     run.export(tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
     model, base64 = (re.search(f'id="{name}">(.*?)</script>', page, re.DOTALL)[1] for name in ("model", "parameters"))
-    image = dataset.load().test.images[0, ..., 0]
+    image = read_data().test.images[0, ..., 0]
     script = (PROJECT / "lenet/use/page/network.js").read_text() + (
         f"const model = {model};"
         f"const parameters = decodeParameters('{base64}', model.shapes);"
-        f"console.log(JSON.stringify([...forward(model.architecture, parameters, {image.ravel().tolist()}).logits]));"
+        f"console.log(JSON.stringify([...forward(model, parameters, {image.ravel().tolist()}).logits]));"
     )
     (tmp_path / "script.js").write_text(script)
     logits = json.loads(subprocess.run(["node", tmp_path / "script.js"], capture_output=True, check=True).stdout)
     parameters = run.checkpoint.state.parameters
     halves = {key: array.astype(np.float16).astype(np.float32) for key, array in parameters.items()}
-    wanted = forward.logits(architecture, halves, image[np.newaxis])[0]
+    wanted = forward.logits(run.checkpoint.settings.network, halves, image[np.newaxis, ..., np.newaxis])[0]
     np.testing.assert_allclose(logits, wanted, atol=1e-4 * max(1, np.abs(wanted).max()))
 
 
@@ -278,14 +280,14 @@ def test_every_config_of_every_framework_in_every_format(workers, process, image
     if not request.config.getoption("torture"):
         pytest.skip("in make torture")
     print()
-    test = dataset.load().test
+    test = read_data().test
     for name in CONFIGS:
         for framework in FRAMEWORKS:
             log_dir = tmp_path / name / framework
             workers[framework].run("--train", "--train_num", 20, "--config", name, "--log_dir", log_dir)
             run = lenet.load(run_folder(log_dir, framework))
-            architecture, parameters = run.checkpoint.settings.architecture, run.checkpoint.state.parameters
-            wanted = forward.logits(architecture, parameters, np.load(images / "images.npy"))
+            network, parameters = run.checkpoint.settings.network, run.checkpoint.state.parameters
+            wanted = forward.logits(network, parameters, np.load(images / "images.npy")[..., np.newaxis])
             differences = {}
             for file, (writer, expression) in FILES.items():
                 worker = process if writer == "other" else workers[writer]

@@ -3,9 +3,11 @@
 import numpy as np
 
 from lenet.architecture import Architecture, Conv
+from lenet.dataset import MNIST
 from lenet.initialization import initial_parameters
+from lenet.network import Network
 
-SMALL = Architecture((Conv(32), Conv(64)), (1024,))
+SMALL = Network(Architecture((Conv(32), Conv(64)), (1024,)), MNIST.image_shape, 10)
 
 
 def test_kernels_are_truncated_normal_and_biases_a_tenth():
@@ -27,8 +29,8 @@ def test_a_seed_names_its_parameters():
             assert not np.array_equal(array, other[name])
 
 
-def test_layers_that_two_architectures_share_start_equal():
-    wider = Architecture((Conv(32), Conv(64, kernel=7)), (1024,))
+def test_layers_that_two_networks_share_start_equal():
+    wider = Network(Architecture((Conv(32), Conv(64, kernel=7)), (1024,)), MNIST.image_shape, 10)
     one, two = initial_parameters(0, SMALL), initial_parameters(0, wider)
     for name in one.keys() - {"conv2/kernel"}:
         np.testing.assert_array_equal(one[name], two[name])

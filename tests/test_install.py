@@ -10,7 +10,7 @@ CODE = """
 import site, sys
 site.addsitedir(sys.argv[1])
 import lenet
-run = lenet.train("lenet5", framework="pytorch", steps=2, data_dir=sys.argv[2])
+run = lenet.train("lenet5", framework="pytorch", steps=2, data=sys.argv[2])
 print(run.result["step"], run.folder)
 """
 

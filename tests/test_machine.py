@@ -9,6 +9,8 @@ from test_parity import INDICES, initial, largest_difference, same
 
 from lenet import UserError
 from lenet.config import load
+from lenet.dataset import MNIST
+from lenet.settings import Settings
 from lenet.system import machine
 from lenet.system.machine import choose_device, default_threads
 
@@ -46,8 +48,8 @@ def test_a_run_on_the_cpu_looks_for_no_gpu(framework, flags, tmp_path):
 
 @pytest.mark.parametrize("name", ["keras", "tensorflow"])
 def test_dense_layers_have_the_faster_gradient_on_several_threads_and_it_is_the_same(name, workers, process):
-    architecture = load("lenet5").architecture
-    arguments = name, architecture, initial("float64", architecture), INDICES[:5, :20]
+    network = Settings.of(load("lenet5"), MNIST).network
+    arguments = name, network, initial("float64", network), INDICES[:5, :20]
     own = default_threads()  # the threads of the framework's process, which cannot be changed there
     runs = {
         own: workers[name].do(jobs.train_on_threads, *arguments, own),

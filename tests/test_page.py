@@ -10,6 +10,7 @@ import pytest
 
 from lenet import config, dataset
 from lenet.architecture import Architecture, Conv
+from lenet.data import load as read_data
 from lenet.errors import UserError
 from lenet.settings import Settings
 from lenet.storage.checkpoint import Checkpoint
@@ -23,7 +24,7 @@ SMALL = Architecture((Conv(filters=2),), ())
 
 @pytest.fixture(scope="module")
 def data():
-    return dataset.load()
+    return read_data()
 
 
 def settings_of(name, seed=0, **more):

@@ -14,19 +14,20 @@ from backends import FRAMEWORKS
 from lenet import dataset
 from lenet.backend import TrainingState, storage_dtype
 from lenet.config import load
+from lenet.data import load as read_data
 from lenet.initialization import initial_parameters
 from lenet.settings import Settings
 from lenet.storage.checkpoint import Checkpoint
 from lenet.training import Training
 
-LENET = load("lenet").architecture
+LENET = Settings.of(load("lenet"), dataset.MNIST).network
 PAIRS = list(itertools.combinations(FRAMEWORKS, 2))
 INDICES = Training().batches(range(40), 0, 55_000)
 FLOAT64_INDICES = INDICES[:, :20]  # a wrong formula shows in a small batch, too
 
 
-def initial(precision, architecture=LENET):
-    initial = initial_parameters(0, architecture)
+def initial(precision, network=LENET):
+    initial = initial_parameters(0, network)
     parameters = {name: array.astype(storage_dtype(precision)) for name, array in initial.items()}
     zeros = {name: np.zeros_like(array) for name, array in parameters.items()}
     return TrainingState(0, parameters, zeros, zeros)
@@ -74,7 +75,7 @@ def test_float64_cross_entropies_of_40_steps_agree(one, other, trained):
 @pytest.mark.parametrize(("one", "other"), [*itertools.permutations(FRAMEWORKS, 2)])
 def test_float64_run_continues_in_another_framework(one, other, trained, workers, tmp_path):
     half = trained(one, "float64", 20)[2]
-    settings = Settings(LENET, Training(), dataset.MNIST, "float64", 0, load("lenet"))
+    settings = Settings(LENET.architecture, Training(), dataset.MNIST, "float64", 0, load("lenet"))
     Checkpoint(half, settings).save(tmp_path / "file")
     start = Checkpoint.load(tmp_path / "file").state
     cross_entropies, _, state = workers[other].do(jobs.train, other, LENET, "float64", start, FLOAT64_INDICES[20:])
@@ -87,7 +88,7 @@ def test_float64_run_continues_in_another_framework(one, other, trained, workers
 
 @pytest.mark.parametrize(("one", "other"), PAIRS)
 def test_float32_logits_agree(one, other, workers):
-    images = dataset.load().test.images[:100]
+    images = read_data().test.images[:100]
     a, b = (workers[name].do(jobs.logits, name, LENET, "float32", initial("float32"), images) for name in (one, other))
     assert a.shape == (100, 10)
     assert np.abs(a - b).max() <= 1e-4
@@ -106,9 +107,9 @@ def test_parameters_and_moments_are_float32(precision, trained, framework):
 
 
 def test_a_state_that_was_read_does_not_change_with_the_next_step(framework):
-    architecture = load("lenet5").architecture
+    network = Settings.of(load("lenet5"), dataset.MNIST).network
     before, after = framework.do(
-        jobs.read_after_training, framework.name, architecture, initial("float32", architecture), INDICES[:1]
+        jobs.read_after_training, framework.name, network, initial("float32", network), INDICES[:1]
     )
     for one, other in zip(before, after, strict=True):
         assert largest_difference(one, other) == 0

@@ -10,8 +10,10 @@ import reference
 from conftest import Worker
 from test_parity import INDICES, LENET, initial, largest_difference, same
 
-from lenet import dataset
 from lenet.config import CONFIGS, load
+from lenet.data import load as read_data
+from lenet.dataset import MNIST
+from lenet.settings import Settings
 
 SMALL = {
     "relu": """conv = [{ filters = 3 }, { filters = 4, kernel = 3 }]
@@ -43,17 +45,17 @@ SMALL = {
 def test_numpy_agrees(case, framework, tmp_path):
     (tmp_path / "small.toml").write_text(SMALL[case])
     config = load(tmp_path / "small.toml")
-    architecture, rate = config.architecture, config.training.learning_rate
-    start = initial("float64", architecture)
-    data = dataset.load()
-    batches = [(data.train.images[batch], data.train.labels[batch]) for batch in INDICES[:5, :10]]
-    expected_cross_entropies, *expected = reference.train(architecture, start.parameters, batches, rate)
-    found = framework.do(jobs.train, framework.name, architecture, "float64", start, INDICES[:5, :10], rate)
+    network, rate = Settings.of(config, MNIST).network, config.training.learning_rate
+    start = initial("float64", network)
+    images, labels = read_data().hold_out(5_000)[0]
+    batches = [(images[batch], labels[batch]) for batch in INDICES[:5, :10]]
+    expected_cross_entropies, *expected = reference.train(network, start.parameters, batches, rate)
+    found = framework.do(jobs.train, framework.name, network, "float64", start, INDICES[:5, :10], rate)
     assert same(found[0], np.array(expected_cross_entropies))
     for arrays, wanted in zip(found[2].arrays, expected, strict=True):
         assert largest_difference(arrays, wanted) <= 1e-12
-    *_, expected_logits = reference.gradients(architecture, start.parameters, *batches[0])
-    logits = framework.do(jobs.logits, framework.name, architecture, "float64", start, batches[0][0])
+    *_, expected_logits = reference.gradients(network, start.parameters, *batches[0])
+    logits = framework.do(jobs.logits, framework.name, network, "float64", start, batches[0][0])
     assert np.abs(logits - expected_logits).max() <= 1e-12
     accuracy = (expected_logits.argmax(axis=1) == batches[0][1]).mean()
     assert found[1][0] == pytest.approx(accuracy)
@@ -80,9 +82,9 @@ def test_keras_computes_the_same_on_its_other_engines(engine, bound, workers):
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_every_config_agrees_in_float64_over_10_steps(config, workers):
-    architecture = load(config).architecture
-    start, indices = initial("float64", architecture), INDICES[:10, :10]
-    runs = [worker.do(jobs.train, name, architecture, "float64", start, indices) for name, worker in workers.items()]
+    network = Settings.of(load(config), MNIST).network
+    start, indices = initial("float64", network), INDICES[:10, :10]
+    runs = [worker.do(jobs.train, name, network, "float64", start, indices) for name, worker in workers.items()]
     for (a, _, one), (b, _, other) in itertools.combinations(runs, 2):
         assert same(a, b)
         for found, wanted in zip(one.arrays, other.arrays, strict=True):
@@ -91,8 +93,8 @@ def test_every_config_agrees_in_float64_over_10_steps(config, workers):
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_every_config_agrees_in_float32_over_5_steps(config, workers):
-    architecture = load(config).architecture
-    start, indices = initial("float32", architecture), INDICES[:5, :20]  # roundings grow, fastest in add_conv
-    runs = [worker.do(jobs.train, name, architecture, "float32", start, indices) for name, worker in workers.items()]
+    network = Settings.of(load(config), MNIST).network
+    start, indices = initial("float32", network), INDICES[:5, :20]  # roundings grow, fastest in add_conv
+    runs = [worker.do(jobs.train, name, network, "float32", start, indices) for name, worker in workers.items()]
     for (a, _, _), (b, _, _) in itertools.combinations(runs, 2):
         assert (np.abs(a - b) / b).max() <= 1e-5

@@ -10,8 +10,8 @@ import sys
 import pytest
 from conftest import PROJECT, files, notices, run_folder
 
-from lenet import dataset
 from lenet.config import load
+from lenet.data import load as read_data
 from lenet.settings import Settings
 from lenet.storage.checkpoint import Checkpoint, Stage
 from lenet.storage.run import Run
@@ -109,7 +109,7 @@ def test_notices_of_runs_reach_the_user_and_the_report_loads_no_framework(tmp_pa
     )
     (tmp_path / "torch.py").write_text("raise SystemExit('a module of the current folder')")
     code = "import sys, lenet; lenet.report(sys.argv[1], steps=int(sys.argv[4]), framework='pytorch', seeds=1, "
-    code += "log_dir=sys.argv[2], data_dir=sys.argv[3], precision='bfloat16', changes={'conv[0].kernel': 3}); "
+    code += "log_dir=sys.argv[2], data=sys.argv[3], precision='bfloat16', changes={'conv[0].kernel': 3}); "
     code += "print(*sys.modules)"
 
     def report(steps):
@@ -137,8 +137,8 @@ def test_notices_of_runs_reach_the_user_and_the_report_loads_no_framework(tmp_pa
 def test_a_run_needs_no_file_of_its_config(small_data, tmp_path, capsys):
     config = tmp_path / "mine.toml"
     config.write_text("conv = [{ filters = 3 }]\ndense = [5]\nbatch_size = 20")
-    data, own = dataset.load(small_data), load(config)
-    settings = Settings(own.architecture, own.training, data.fingerprint, "float32", 0, own)
+    data, own = read_data(small_data), load(config)
+    settings = Settings(own.architecture, own.training, data.info, "float32", 0, own)
     config.unlink()
     flags = {"data_dir": str(small_data), "device": "cpu", "threads": 1, "save_every": 500}
     done = study.make([settings], ["pytorch"], 3, tmp_path, data, 1, flags, ["make"])

@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 import lenet
-from lenet import UserError, config, dataset
-from lenet.dataset import MNIST, Fingerprint
+from lenet import UserError, config
+from lenet.data import load as read_data
+from lenet.dataset import MNIST, DatasetInfo
 from lenet.settings import Settings
 from lenet.storage.checkpoint import Checkpoint
 from lenet.use import picture
@@ -32,7 +33,7 @@ def model(workers, tmp_path_factory):
 def sorted_digits(tmp_path_factory):
     """A folder of 60 test images as PNG, one of them in a wrong subfolder, and their images and labels."""
     folder = tmp_path_factory.mktemp("digits")
-    images, labels = dataset.load().test
+    images, labels = read_data().test
     labels = labels[:60].copy()
     labels[17] = 0  # it shows a 7
     order = np.argsort(labels, kind="stable")
@@ -146,7 +147,7 @@ def test_each_bad_picture_gets_one_line_and_the_others_go_on(framework, model, s
 
 
 def test_names_cannot_change_the_terminal_and_other_files_of_a_folder_are_no_pictures(framework, model, tmp_path):
-    image = dataset.load().test.images[0, ..., 0]
+    image = read_data().test.images[0, ..., 0]
     Image.fromarray(image).save(tmp_path / "red\x1b[31m\nline.png")
     (tmp_path / "labels.csv").write_text("a,b")
     code, out, err = predict(framework, model, tmp_path)
@@ -156,7 +157,7 @@ def test_names_cannot_change_the_terminal_and_other_files_of_a_folder_are_no_pic
 
 def test_what_the_network_sees_is_saved(framework, model, tmp_path):
     (tmp_path / "in/a").mkdir(parents=True)
-    images = dataset.load().test.images[:2, ..., 0]
+    images = read_data().test.images[:2, ..., 0]
     large = Image.fromarray(255 - images[0]).resize((300, 300))
     large.save(tmp_path / "in/a/x.jpg")
     Image.fromarray(images[1]).save(tmp_path / "in/y.png")
@@ -252,7 +253,7 @@ def _made(path):
     ],
 )
 def test_data_that_was_prepared_as_mnist_is_known_by_its_name(name, handwriting):
-    assert is_handwriting(Fingerprint(name, "00", "00")) == handwriting
+    assert is_handwriting(DatasetInfo(name, "00", "00")) == handwriting
 
 
 def damaged(content, generator):
@@ -274,7 +275,7 @@ def damaged(content, generator):
 def test_no_damaged_picture_gives_a_traceback_or_noise(tmp_path, repeats, capfd):
     """Files of every format and compression: read, prepared and fitted, or refused in one line."""
     generator = np.random.default_rng(1)
-    image = Image.fromarray(dataset.load().test.images[0, ..., 0]).resize((56, 56))
+    image = Image.fromarray(read_data().test.images[0, ..., 0]).resize((56, 56))
     files = {form: io.BytesIO() for form in picture.FORMATS}
     for form, file in files.items():
         image.save(file, form)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from lenet import UserError, dataset
+from lenet import UserError
+from lenet.data import load as read_data
 from lenet.use import picture
 from lenet.use.preparation import is_prepared, prepare
 
@@ -16,7 +17,7 @@ SCALE = 10
 @pytest.fixture(scope="module")
 def digits():
     """Two test images of each digit, uint8 [20, 28, 28]."""
-    images, labels = dataset.load().test
+    images, labels = read_data().test
     return np.concatenate([images[labels == digit][:2, ..., 0] for digit in range(10)])
 
 
@@ -90,7 +91,7 @@ def test_any_form_of_a_digit_becomes_what_it_was(form, digits, tmp_path):
 
 
 def test_all_test_images_are_left_as_they_are():
-    assert all(is_prepared(image) for image in dataset.load().test.images[..., 0])
+    assert all(is_prepared(image) for image in read_data().test.images[..., 0])
 
 
 def test_a_digit_is_centred_by_its_mass_in_a_box_of_20():

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from conftest import PROJECT, same_tensors
 
-from lenet import dataset
 from lenet.config import load
+from lenet.data import load as read_data
 from lenet.storage.run import Run
 
 
@@ -40,7 +40,7 @@ def test_a_run_leaves_what_the_result_line_says(train, framework, reader, small_
     keys += "images_per_second seconds parameters versions settings"
     assert {*result} == {*keys.split()}
     assert result["settings"]["training"] == {"batch_size": 20, "learning_rate": 1e-4}
-    probabilities, test = Run.at(folder).predictions, dataset.load(small_data).test
+    probabilities, test = Run.at(folder).predictions, read_data(small_data).test
     assert (probabilities.shape, probabilities.dtype) == ((300, 10), np.float32)
     assert (probabilities.argmax(axis=1) == test.labels).mean() == accuracy
     assert -np.log(probabilities[np.arange(300), test.labels]).mean() == pytest.approx(cross_entropy, rel=1e-5)

@@ -6,7 +6,7 @@ import keras
 from keras import layers
 
 from benchmarks.stock.stopwatch import BATCH_SIZE, Stopwatch
-from lenet import dataset
+from lenet import data
 
 
 class Lap(keras.callbacks.Callback):
@@ -24,7 +24,7 @@ class Lap(keras.callbacks.Callback):
 def train(steps: int) -> None:
     """Train on the first examples, as many as the steps take."""
     stopwatch = Stopwatch()
-    images, labels = dataset.load().train
+    images, labels = data.load().train
     x_train = (images.astype("float32") / 255)[: steps * BATCH_SIZE]
     y_train = keras.utils.to_categorical(labels, 10)[: steps * BATCH_SIZE]
     model = keras.Sequential(

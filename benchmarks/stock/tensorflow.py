@@ -5,7 +5,7 @@ import sys
 import tensorflow as tf
 
 from benchmarks.stock.stopwatch import BATCH_SIZE, Stopwatch
-from lenet import dataset
+from lenet import data
 
 
 class MyModel(tf.keras.Model):
@@ -31,7 +31,7 @@ class MyModel(tf.keras.Model):
 def train(steps: int) -> None:
     """Train on batches from tf.data."""
     stopwatch = Stopwatch()
-    x_train, y_train = dataset.load().train
+    x_train, y_train = data.load().train
     x_train = (x_train / 255.0).astype("float32")
     batches = tf.data.Dataset.from_tensor_slices((x_train, y_train)).shuffle(10000).batch(BATCH_SIZE)
     model = MyModel()

@@ -1,1 +1,171 @@
-"""Readers of data files, one format each."""
+"""Data of any kind as a Dataset: MNIST, IDX files, folders of pictures, CSV, .npz, CIFAR-10. A module each.
+
+from lenet import data
+digits = data.load("my_digits/")
+print(digits.info.size, digits.info.classes, digits.train.images.shape)
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+
+from lenet.config import name_by_content
+from lenet.data import idx
+from lenet.data.cache import cached
+from lenet.data.cifar import Cifar
+from lenet.data.idx import IdxFiles
+from lenet.data.npz import NpzFile
+from lenet.data.source import Source, missing
+from lenet.data.table import CsvFiles
+from lenet.dataset import MAXIMUM_CLASSES, MNIST, MNIST_SHA256, Dataset, DatasetInfo, Split, part_sha256
+from lenet.errors import UserError, notice
+from lenet.system.streams import printable
+
+EMBEDDED = Path(__file__).parents[1] / "mnist"
+
+
+def load(
+    path: str | Path | None = None,
+    *,
+    image_size: int | tuple[int, int] | None = None,
+    like: DatasetInfo | None = None,
+    cache: str | Path | None = None,
+    test_only: bool = False,
+) -> Dataset:
+    """Read the data at a path; without one, or for "mnist", MNIST, which is included.
+
+    `image_size` is the side, or height and width, that pictures are fitted to; by default the commonest. `like` is the
+    info of the data that a run was trained on: pictures take its shape, labels the numbers of its classes. `cache` is a
+    folder for what takes long to read. `test_only` leaves the training images out, which need not be there then.
+    Raises UserError for what is missing, damaged, too large or not understood.
+    """
+    try:
+        source = find(EMBEDDED if path is None or (str(path) == "mnist" and not Path(path).exists()) else Path(path))
+        parts = ("test",) if test_only else ("train", "test")
+        dataset = _dataset(source, _shape(image_size, like), like, cache, parts)
+    except MemoryError:
+        raise UserError(f"{path}: not enough memory for it; choose a smaller --image_size, or less data") from None
+    height, width, _ = _shape(image_size, None)
+    if image_size is not None and dataset.info.image_shape[:2] != (height, width):
+        raise UserError(f"{path}: its images are {dataset.info.size}; --image_size is for folders of pictures")
+    return dataset
+
+
+def find(path: Path) -> Source:
+    """Return the data at a path, in whatever format; UserError if there is none that can be read."""
+    finders: list[Callable[[Path], Source | None]] = [IdxFiles.find, Cifar.find, CsvFiles.find, NpzFile.find]
+    for finder in [*finders, _find_pictures]:
+        if source := finder(path):
+            return source
+    if not path.exists():
+        raise missing(path.parent, f"file or folder {path.name}")
+    if path.is_dir():
+        raise missing(
+            path, "train-images-idx3-ubyte, train.csv, data_batch_1.bin, .npz, or folder of pictures for each class"
+        )
+    raise UserError(f"{path}: not data that can be read; it may be a folder, a .csv or an .npz file")
+
+
+def _find_pictures(path: Path) -> Source | None:
+    from lenet.data.pictures import Folders  # MNIST does without the libraries for pictures
+
+    return Folders.find(path)
+
+
+def _shape(image_size: int | tuple[int, int] | None, like: DatasetInfo | None) -> tuple[int | None, ...]:
+    """Return height, width and channels as far as they are asked for."""
+    height, width, channels = like.image_shape if like else (None, None, None)
+    if image_size is not None:
+        height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+    return height, width, channels
+
+
+def _dataset(
+    source: Source,
+    shape: tuple[int | None, ...],
+    like: DatasetInfo | None,
+    cache: str | Path | None,
+    parts: Sequence[str],
+) -> Dataset:
+    examples = cached(source, parts, shape, cache)
+    shapes = {found.images.shape[1:] for found in examples.values()}
+    if len(shapes) > 1:
+        raise UserError(
+            f"{source.path}: the images of train and test differ in shape: {' and '.join(map(str, shapes))}"
+        )
+    classes, numbers = _classes(source, np.concatenate([found.labels for found in examples.values()]), like)
+    splits = {part: Split(found.images, numbers[found.labels]) for part, found in examples.items()}
+    empty = Split(splits["test"].images[:0], splits["test"].labels[:0])
+    dataset = Dataset(splits.get("train", empty), splits["test"], _info(source, splits, classes))
+    if dataset.info != MNIST and "train" in parts:
+        _notice_oddities(dataset)
+    return dataset
+
+
+def _info(source: Source, splits: Mapping[str, Split], classes: tuple[str, ...]) -> DatasetInfo:
+    files = {"train": "train", "test": "t10k"}  # MNIST's names
+    sha256 = {
+        f"{files[part]}-{kind}": idx.sha256(array)
+        for part, split in splits.items()
+        for kind, array in zip(("images-idx3-ubyte", "labels-idx1-ubyte"), split, strict=True)
+    }
+    if source.path == EMBEDDED:
+        for name in sha256:
+            if sha256[name] != MNIST_SHA256[name]:
+                text = f"{EMBEDDED / name}.gz: damaged, its SHA-256 is not MNIST's; restore the project's own file"
+                raise UserError(text)
+        return MNIST
+    name = name_by_content(source.name, "".join(sha256.values()))
+    training, test = (part_sha256(sha256, part) for part in files.values())
+    images = splits["train"].labels.size if "train" in splits else MNIST.training_images
+    try:
+        info = DatasetInfo(name, training, test, splits["test"].images.shape[1:], classes, images)
+    except ValueError as error:
+        raise UserError(f"{source.path}: {error}") from None
+    return MNIST if info == MNIST else info
+
+
+def _classes(source: Source, labels: np.ndarray, like: DatasetInfo | None) -> tuple[tuple[str, ...], np.ndarray]:
+    """Return the classes' names, and the number of the class of each label: uint8 [largest label + 1].
+
+    Labels that begin at 1 get numbers from 0. Where a run knows all the names, the numbers are the run's.
+    """
+    present = np.unique(labels).tolist()
+    lowest, highest = present[0], present[-1]
+    if lowest < 0:
+        raise UserError(f"{source.path}: a label is {lowest}; they must be 0 or more")
+    if highest > MAXIMUM_CLASSES:
+        raise UserError(f"{source.path}: a label is {highest:,}; at most {MAXIMUM_CLASSES} classes can be trained")
+    names = source.names
+    if names and lowest == 1 and highest not in names:  # a list of names, the first of which is that of label 1
+        names = {label + 1: name for label, name in names.items()}
+    if names and (unnamed := [label for label in present if label not in names]):
+        raise UserError(f"{source.path}: there are names for {len(names)} classes, but a label is {unnamed[-1]}")
+    known = names or {label: str(label) for label in range(int(lowest == 1), highest + 1)}
+    classes = tuple(known[label] for label in sorted(known))
+    numbers = {label: number for number, label in enumerate(sorted(known))}
+    if like and {known[label] for label in present} <= {*like.classes}:
+        classes = like.classes
+        numbers = {label: classes.index(known[label]) for label in present}
+    table = np.zeros(highest + 1, np.uint8)
+    for label in present:
+        table[label] = min(numbers[label], 255)
+    return classes, table
+
+
+def _notice_oddities(dataset: Dataset) -> None:
+    """Tell of test images that are trained on, and of classes that have a single image."""
+    (images, labels), info = dataset.train, dataset.info
+    trained = set(map(_digest, images))
+    if count := sum(_digest(image) in trained for image in dataset.test.images):
+        notice(f"{info.name}: {count:,} of the {len(dataset.test.labels):,} test images are training images, too")
+    counts = np.bincount(np.concatenate([labels, dataset.test.labels]), minlength=len(info.classes))
+    if single := [printable(info.classes[number]) for number in np.flatnonzero(counts == 1)]:
+        shown = ", ".join(single[:5]) + f" and {len(single) - 5} more" * (len(single) > 5)
+        notice(f"{info.name}: a single image, so none for the test or none to train on, in class {shown}")
+
+
+def _digest(image: np.ndarray) -> bytes:
+    return blake2b(image.tobytes(), digest_size=16).digest()

@@ -49,7 +49,7 @@ class Checkpoint:
     def initial(cls, settings: Settings) -> Self:
         """Return step 0: the seed's parameters, with Adam's moments zero."""
         dtype = storage_dtype(settings.precision)
-        initial = initial_parameters(settings.seed, settings.architecture)
+        initial = initial_parameters(settings.seed, settings.network)
         parameters = {name: array.astype(dtype) for name, array in initial.items()}
         zeros = {name: np.zeros(array.shape, array.dtype) for name, array in parameters.items()}
         return cls(TrainingState(0, parameters, zeros, zeros), settings)
@@ -106,7 +106,7 @@ class Checkpoint:
             history = read(tuple[Stage, ...], content["history"], "history")
             if not 0 <= read(int, step, "step") <= MAXIMUM_STEP:
                 raise UserError(f"step: must be from 0 to {MAXIMUM_STEP}, not {step}")
-            groups = [{name: arrays[prefix + name] for name in settings.architecture.shapes} for prefix in PREFIXES]
+            groups = [{name: arrays[prefix + name] for name in settings.network.shapes} for prefix in PREFIXES]
             return cls(TrainingState(step, *groups), settings, history, content["sha256"])
         except FileNotFoundError:
             raise UserError(f"there is no checkpoint {path}; train one first, or name another after --load") from None
@@ -131,7 +131,7 @@ def _content(metadata: dict[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
 def _require_arrays(file: safe_open, settings: Settings) -> None:
     """Raise UserError if the arrays, unread yet, have other names, dtypes or shapes than the settings say."""
     dtype = DTYPES[storage_dtype(settings.precision)]
-    shapes = settings.architecture.shapes
+    shapes = settings.network.shapes
     expected = {prefix + name: (dtype, shape) for prefix in PREFIXES for name, shape in shapes.items()}
     slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - it has no other iterator
     if {name: (part.get_dtype(), tuple(part.get_shape())) for name, part in slices.items()} != expected:

@@ -8,7 +8,7 @@ from typing import Any
 from lenet import config
 from lenet.architecture import Architecture
 from lenet.config import Config
-from lenet.dataset import MNIST, Fingerprint, part_sha256
+from lenet.dataset import MNIST, DatasetInfo, part_sha256
 from lenet.training import Training
 
 FORMAT = "lenet-1"
@@ -49,9 +49,9 @@ def _config(architecture: Architecture, training: Training) -> Config:
 
 
 def _data(sha256: Any) -> dict[str, str]:
-    """Return the fingerprint; the files of then named the training part alone."""
+    """Return the info; the files of then named the training part alone."""
     if not isinstance(sha256, dict):
         raise TypeError("training_sha256: must be a table")
     training = part_sha256(sha256, "train")
-    known = MNIST if training == MNIST.training_sha256 else Fingerprint(f"data~{training[:6]}", training, "")
+    known = MNIST if training == MNIST.training_sha256 else DatasetInfo(f"data~{training[:6]}", training, "")
     return dataclasses.asdict(known)

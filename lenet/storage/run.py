@@ -46,7 +46,9 @@ class Run:
         """Return the run of these settings on this data or on MNIST; to train on, also that of the config's own."""
         own = dataclasses.replace(Settings.of(settings.config, settings.data), seed=settings.seed)
         wanted = [settings, own] if training and own.architecture == settings.architecture else [settings]
-        candidates = [dataclasses.replace(each, data=data) for each in wanted for data in (settings.data, MNIST)]
+        like_mnist = settings.data.size == MNIST.size and len(settings.data.classes) == len(MNIST.classes)
+        known = (settings.data, MNIST) if like_mnist else (settings.data,)
+        candidates = [each.on(data) for each in wanted for data in known]
         runs = [cls.of(log_dir, each, framework) for each in candidates]
         return next((run for run in runs if run.exists), runs[0])
 
@@ -91,7 +93,7 @@ class Run:
 
     @property
     def predictions(self) -> np.ndarray:
-        """The probabilities of the test images after the last step, float32 [n, 10]; UserError if there are none."""
+        """The probabilities of the test images after the last step, float32 [n, classes]; UserError without them."""
         path = self.folder / "predictions.npy"
         try:
             predictions: np.ndarray = np.load(path)
@@ -105,10 +107,10 @@ class Run:
         return {part: read_curves(self.folder / part) for part in PARTS}
 
     def predict(self, images: np.ndarray | AnyPath | Iterable[AnyPath], **machine: Any) -> np.ndarray:
-        """Images uint8 [n, 28, 28], or paths of pictures -> probabilities float64 [n, classes].
+        """Images uint8 [n, height, width] or in colour [n, height, width, 3], or paths -> probabilities [n, classes].
 
-        Pictures are prepared as MNIST was, arrays are taken as they are. `machine`: the framework, by default the first
-        that is installed, the device and the threads, as `lenet.train` has them. Raises UserError.
+        Pictures are prepared as the training images were, arrays are taken as they are. `machine`: the framework, by
+        default the first that is installed, the device and the threads, as `lenet.train` has them. Raises UserError.
         """
         from lenet.use import predict  # a run that is only trained does without
 

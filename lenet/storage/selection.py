@@ -3,11 +3,12 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from lenet import config as config_file
-from lenet.dataset import MNIST, Fingerprint
+from lenet.dataset import MNIST, DatasetInfo
 from lenet.errors import UserError, notice
 from lenet.settings import Settings, difference, flat
 from lenet.storage.checkpoint import Checkpoint
@@ -25,53 +26,79 @@ class Selection:
     changes: Mapping[str, Any] | None
     seed: int | None
     precision: str | None
+    validation: int | None
 
-    def start(self, data: Fingerprint, training: bool) -> tuple[Run | None, Checkpoint]:
+    @cached_property
+    def named(self) -> Checkpoint | None:
+        """The checkpoint whose path is given; None if none is, UserError if it is not whole."""
+        if isinstance(self.load, bool):
+            return None
+        return self._checkpoint(Run.at(Path(self.load)))
+
+    @property
+    def known(self) -> DatasetInfo | None:
+        """The data that the named run was trained on."""
+        return self.named.settings.data if self.named else None
+
+    def start(self, data: DatasetInfo, training: bool) -> tuple[Run | None, Checkpoint]:
         """Return the run to go on from, None for step 0, and the checkpoint with the settings from now on.
 
-        A notice if the run was trained on other data than these.
+        A notice if the run was trained on other data than these; UserError if these are of another shape.
         """
-        wanted = self._wanted(data)
         if self.load is False:
-            return None, Checkpoint.initial(wanted)
-        source = self._source(wanted, training)
+            return None, Checkpoint.initial(self._wanted(data))
+        source = self._source(data, training)
         if self.load is True and training and not source.exists:
             notice(f"there is no run to go on from in {source.folder}; it begins at step 0")
-            return None, Checkpoint.initial(wanted)
-        found = self._checkpoint(source, wanted)
-        settings, known = self._changed(found.settings), found.settings.data
-        part = "training_sha256" if training or not known.test_sha256 else "test_sha256"
-        if getattr(known, part) != getattr(data, part):
-            notice(f"{source.path} was trained on other data: {known.name}, not {data.name}")
-        settings = dataclasses.replace(settings, data=data) if training else settings
-        return source, dataclasses.replace(found, settings=settings)
+            return None, Checkpoint.initial(self._wanted(data))
+        found = self._found(source, data)
+        settings = self._on(data, found.settings, source, training)
+        return source, dataclasses.replace(found, settings=self._changed(settings))
 
-    def run(self, data: Fingerprint = MNIST) -> Run:
+    def run(self, data: DatasetInfo = MNIST) -> Run:
         """Return the run as it is; UserError if it has no whole checkpoint, or one of another architecture."""
-        wanted = self._wanted(data)
-        source = self._source(wanted, training=False)
-        settings = self._checkpoint(source, wanted).settings
+        source = self._source(data, training=False)
+        settings = self._found(source, data).settings
         if other := settings.difference(self._changed(settings)):
             raise UserError(f"{source.path}: {other}; leave that flag out")
         return source
 
-    def _wanted(self, data: Fingerprint) -> Settings:
+    def _wanted(self, data: DatasetInfo) -> Settings:
         return self._changed(Settings.of(config_file.load(self.config or "lenet"), data))
 
-    def _source(self, wanted: Settings, training: bool) -> Run:
+    def _source(self, data: DatasetInfo, training: bool) -> Run:
         if isinstance(self.load, bool):
-            return Run.own(self.log_dir, wanted, self.framework, training)
+            return Run.own(self.log_dir, self._wanted(data), self.framework, training)
         return Run.at(Path(self.load))
 
-    def _checkpoint(self, source: Run, wanted: Settings) -> Checkpoint:
-        """Read it; UserError if there is none, or if its architecture is not the wanted one."""
-        if not source.exists and (near := Run.below(self.log_dir if self.load is True else source.folder)):
-            raise UserError(f"there is no checkpoint {source.path}; there is {near.folder}: name it after --load")
-        found = source.checkpoint
-        expected = wanted if self.config or self.load is True else self._changed(found.settings)
+    def _found(self, source: Run, data: DatasetInfo) -> Checkpoint:
+        """Return a run's checkpoint; UserError if there is none, or if its architecture is not the wanted one."""
+        found = self.named or self._checkpoint(source)
+        expected = self._wanted(data) if self.config or self.load is True else self._changed(found.settings)
         if other := difference(flat(found.settings.architecture), flat(expected.architecture)):
             raise UserError(f"{source.path}: its architecture is another: {other}; give --config its own config")
         return found
 
+    def _checkpoint(self, source: Run) -> Checkpoint:
+        if not source.exists and (near := Run.below(self.log_dir if self.load is True else source.folder)):
+            raise UserError(f"there is no checkpoint {source.path}; there is {near.folder}: name it after --load")
+        return source.checkpoint
+
+    def _on(self, data: DatasetInfo, settings: Settings, source: Run, training: bool) -> Settings:
+        """Return a run's settings on the data from now on; a notice, or UserError, if it had other data."""
+        known = settings.data
+        found, wanted = (f"{each.size} in {len(each.classes)} classes" for each in (known, data))
+        if found != wanted:
+            text = f"{source.path}: trained on images of {found}, but {data.name} has {wanted}"
+            raise UserError(f"{text}; name its own data after --data")
+        part = "training_sha256" if training or not known.test_sha256 else "test_sha256"
+        same = getattr(known, part) == getattr(data, part)
+        if not same:
+            notice(f"{source.path} was trained on other data: {known.name}, not {data.name}")
+        if not training:
+            return settings
+        return dataclasses.replace(settings, data=data) if same else settings.on(data)
+
     def _changed(self, settings: Settings) -> Settings:
-        return settings.changed(self.changes, seed=self.seed, precision=self.precision)
+        given = {"seed": self.seed, "precision": self.precision, "validation": self.validation}
+        return settings.changed(self.changes, **given)

@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lenet import api, dataset
+from lenet import api
 from lenet.config import read
+from lenet.data import load as read_data
 from lenet.errors import UserError, exit_code
 from lenet.settings import Settings
 from lenet.storage.checkpoint import Checkpoint
@@ -16,17 +17,24 @@ from lenet.system.streams import prepare_streams
 
 
 def main(
-    settings: dict[str, Any], framework: str, steps: int, log_dir: str, data_dir: str | None, **machine: Any
+    settings: dict[str, Any],
+    framework: str,
+    steps: int,
+    log_dir: str,
+    data: str | None,
+    image_size: int | tuple[int, int] | None,
+    **machine: Any,
 ) -> int:
     """Bring the run to `steps`, from its checkpoint if it has one, and test it."""
-    wanted, data = read(Settings, settings), dataset.load(data_dir)
-    if data.fingerprint != wanted.data:
+    wanted = read(Settings, settings)
+    dataset = read_data(data, image_size=image_size, cache=Path(log_dir, api.CACHE))
+    if dataset.info != wanted.data:
         raise UserError("the data has changed since the report began; start it again")
     run = Run.of(Path(log_dir), wanted, framework)
     if not Member(wanted, framework, run).is_complete(steps):  # it may have gone on since the report began
         source = run if run.exists else None
         start = source.checkpoint if source else Checkpoint.initial(wanted)
-        api.advance(run, source, start, framework, data, steps - start.state.step, **machine)
+        api.advance(run, source, start, framework, dataset, steps - start.state.step, **machine)
     return 0
 
 

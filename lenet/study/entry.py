@@ -9,9 +9,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from lenet.architecture import Architecture
 from lenet.dataset import MNIST
 from lenet.errors import UserError
+from lenet.network import Network
 from lenet.settings import Settings
 from lenet.storage.curves import Curve
 from lenet.study.plan import Member
@@ -46,9 +46,9 @@ class Entry:
         return self.settings.variant
 
     @property
-    def architecture(self) -> Architecture:
+    def network(self) -> Network:
         """The layers."""
-        return self.settings.architecture
+        return self.settings.network
 
     @property
     def description(self) -> str:
@@ -56,14 +56,9 @@ class Entry:
         return self.settings.config.description
 
     @property
-    def multiply_adds(self) -> int:
-        """For one image, forward."""
-        return sum(layer.multiply_adds for layer in self.architecture.layers)
-
-    @property
     def boxes(self) -> int:
         """The number of boxes in the drawing: the image, the layers and the pools."""
-        return 1 + len(self.architecture.layers) + len(self.architecture.conv)
+        return 1 + len(self.network.layers) + len(self.network.conv_layers)
 
     @cached_property
     def results(self) -> list[dict[str, Any]]:
@@ -114,12 +109,12 @@ class Entry:
 
     @cached_property
     def probabilities(self) -> np.ndarray:
-        """The probabilities of the test images [n, 10] by the run that is shown."""
+        """The probabilities of the test images [n, classes] by the run that is shown."""
         return self.members[0].run.predictions
 
     @property
     def kernels(self) -> np.ndarray:
-        """The first layer's kernels of the run that is shown [height, width, 1, filters]."""
+        """The first layer's kernels of the run that is shown [height, width, channels, filters]."""
         return self.members[0].run.checkpoint.state.parameters["conv1/kernel"]
 
     def cell(self, framework: str) -> list[str]:

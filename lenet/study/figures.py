@@ -2,7 +2,8 @@
 
 import io
 import math
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import matplotlib
@@ -11,7 +12,7 @@ from cycler import cycler
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from lenet.architecture import CLASSES, IMAGE_SHAPE, Architecture
+from lenet.network import Network
 from lenet.storage.curves import Curve
 
 # Text, page, grid; then one hue a framework, from Okabe and Ito's palette for colour-blind readers.
@@ -20,6 +21,7 @@ THEMES = {
     "dark": ("#e6edf3", "#0d1117", "#30363d", ["#56b4e9", "#e69f00", "#2ecc9b", "#cc79a7"]),
 }
 SMOOTHING_STEPS = 20
+LONGEST_NAME = 14  # of a class, in a picture
 
 
 def render(size: tuple[float, float], draw: Callable[..., None], *arguments: Any) -> dict[str, bytes]:
@@ -30,7 +32,8 @@ def render(size: tuple[float, float], draw: Callable[..., None], *arguments: Any
         style |= dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color", "axes.edgecolor"), ink)
         style |= dict.fromkeys(("figure.facecolor", "axes.facecolor", "legend.facecolor"), page)
         style |= dict.fromkeys(("axes.spines.top", "axes.spines.right"), False)
-        with matplotlib.rc_context(style):
+        with matplotlib.rc_context(style), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing")  # a class's name may be in any script
             figure = Figure(size, dpi=130, layout="constrained")
             draw(figure, *arguments)
             file = io.BytesIO()
@@ -105,16 +108,16 @@ def overview(figure: Figure, accuracies: dict[str, dict[str, list[float]]], repo
     axes.legend(fontsize=8)
 
 
-def architecture(figure: Figure, config: Architecture) -> None:
+def architecture(figure: Figure, network: Network) -> None:
     """Draw boxes from the image to the output, as high as the image and as wide as its channels (logarithms)."""
     axes = figure.subplots()
-    shapes: list[tuple[str, tuple[int, ...]]] = [("image", IMAGE_SHAPE)]
-    for layer in config.conv_layers:
-        conv, size = layer.conv, math.isqrt(layer.positions)
-        shapes.append((f"{layer.name}\n{conv.kernel}x{conv.kernel} {conv.padding}", (size, size, conv.filters)))
+    shapes: list[tuple[str, tuple[int, ...]]] = [("image", network.image_shape)]
+    for layer in network.conv_layers:
+        conv = layer.conv
+        shapes.append((f"{layer.name}\n{conv.kernel}x{conv.kernel} {conv.padding}", layer.convolved))
         pool = f"{conv.pool}-pool\n{conv.pool_window}x{conv.pool_window}, stride {conv.pool_stride}"
         shapes.append((pool, layer.output))
-    shapes += [(layer.name, layer.output) for layer in config.dense_layers]
+    shapes += [(layer.name, layer.output) for layer in network.dense_layers]
     x = right = 0.0
     for i, (label, shape) in enumerate(shapes):
         dense = len(shape) == 1
@@ -134,41 +137,65 @@ def architecture(figure: Figure, config: Architecture) -> None:
 
 
 def kernels(figure: Figure, kernel: np.ndarray) -> None:
-    """Draw the first layer's kernels [height, width, 1, filters]: blue below zero, red above."""
+    """Draw the first layer's kernels [height, width, channels, filters].
+
+    Of images in grey: blue below zero, red above; in colour each channel has its own, and grey is zero.
+    """
     figure.suptitle(f"conv1/kernel, from {kernel.min():.2f} to {kernel.max():.2f}", fontsize=9)
-    filters = kernel.shape[-1]
+    channels, filters = kernel.shape[2:]
     columns = min(8, filters)
     grid = figure.subplots(math.ceil(filters / columns), columns, squeeze=False)
-    limit = np.abs(kernel).max()
+    limit = np.abs(kernel).max() or 1.0
     for i, axes in enumerate(grid.flat):
         axes.axis("off")
-        if i < filters:
+        if i < filters and channels == 1:
             axes.imshow(kernel[:, :, 0, i], cmap="RdBu_r", vmin=-limit, vmax=limit)
+        elif i < filters:
+            axes.imshow((kernel[..., i] / limit + 1) / 2)
 
 
-def confusion(figure: Figure, labels: np.ndarray, predicted: np.ndarray) -> None:
+def confusion_side(classes: Sequence[str]) -> float:
+    """Return the confusion matrix's width and height in inches."""
+    return max(3.9, min(16.0, 1 + 0.23 * len(classes) + 0.08 * max(map(len, map(_short, classes)))))
+
+
+def confusion(figure: Figure, labels: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> None:
     """Draw the confusion matrix; right predictions are counted but not coloured."""
-    counts = np.zeros((CLASSES, CLASSES), int)
+    count_of_classes = len(classes)
+    counts = np.zeros((count_of_classes, count_of_classes), int)
     np.add.at(counts, (labels, predicted), 1)
-    wrong = counts * (1 - np.eye(CLASSES, dtype=int))
+    wrong = counts * (1 - np.eye(count_of_classes, dtype=int))
     axes = figure.subplots()
     axes.imshow(wrong, cmap="Oranges", vmin=0, vmax=max(1, wrong.max()))
-    for (row, column), count in np.ndenumerate(counts):
+    size = 8 if count_of_classes <= 16 else 5
+    for (row, column), count in np.ndenumerate(counts) if count_of_classes <= 64 else ():
         if count:
             color = "white" if wrong[row, column] > 0.6 * wrong.max() else "black"
-            axes.text(column, row, count, ha="center", va="center", fontsize=8, color=color)
-    axes.set(xlabel="predicted digit", ylabel="true digit", xticks=range(CLASSES), yticks=range(CLASSES))
+            axes.text(column, row, count, ha="center", va="center", fontsize=size, color=color)
+    names = [_short(name) for name in classes]
+    style: dict[str, Any] = {"fontsize": 8 if count_of_classes <= 64 else 4, "parse_math": False}
+    axes.set(xlabel="predicted class", ylabel="true class")
+    axes.set_xticks(range(count_of_classes), names, rotation=90 if max(map(len, names)) > 2 else 0, **style)
+    axes.set_yticks(range(count_of_classes), names, **style)
 
 
-def mistakes(figure: Figure, images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray) -> None:
-    """Draw the 25 most confident mistakes: true digit, predicted digit, probability."""
+def mistakes(
+    figure: Figure, images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]
+) -> None:
+    """Draw the 25 most confident mistakes: true class, predicted class, probability."""
     predicted = probabilities.argmax(axis=1)
     wrong = np.flatnonzero(predicted != labels)
     surest = wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")][:25]
+    separator = ", predicted " if max(map(len, classes)) <= 2 else ",\npredicted "
     for i, axes in enumerate(figure.subplots(5, 5).flat):
         axes.axis("off")
         if i < len(surest):
             n = surest[i]
-            axes.imshow(images[n, ..., 0], cmap="gray")
-            probability = 100 * probabilities[n, predicted[n]]
-            axes.set_title(f"{labels[n]}, predicted {predicted[n]}\n{probability:.1f} %", fontsize=8)
+            axes.imshow(images[n].squeeze(axis=2) if images.shape[3] == 1 else images[n], cmap="gray")
+            true, answer = (_short(classes[number]) for number in (labels[n], predicted[n]))
+            title = f"{true}{separator}{answer}\n{100 * probabilities[n, predicted[n]]:.1f} %"
+            axes.set_title(title, fontsize=8 if len(separator) == 12 else 6, parse_math=False)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}\N{HORIZONTAL ELLIPSIS}"

@@ -24,7 +24,7 @@ from lenet.study.plan import Member
 from lenet.system.files import lock, move_aside, replacing, writing
 from lenet.system.interrupt import handling, stop
 from lenet.system.machine import processor
-from lenet.system.streams import command_line
+from lenet.system.streams import command_line, printable
 from lenet.use.formats import page as draw_page
 
 PIXELS_PER_INCH = 96  # of the page
@@ -111,7 +111,9 @@ def _write(folder: Path, members: Sequence[Member], steps: int, data: Dataset, c
         draw_page.write(temporary, best.settings, best.members[0].run.checkpoint.state.parameters)
     reported = {entry.name: 100 * entry.reported for entry in entries if entry.reported is not None}
     text = _template().render(
-        data="MNIST" if data.fingerprint == MNIST else data.fingerprint.name,
+        data="MNIST" if data.info == MNIST else data.info.name,
+        heading=draw_page.heading(data.info),
+        colour=data.info.image_shape[2] == 3,
         entries=entries,
         best=best,
         mistakes={entry.name: min(25, (entry.probabilities.argmax(1) != data.test.labels).sum()) for entry in entries},
@@ -140,15 +142,17 @@ def _draw(folder: Path, entries: list[Entry], data: Dataset, reported: dict[str,
     drawings: dict[str, tuple[tuple[float, float], Callable[..., None], tuple[Any, ...]]] = {
         "overview": (size, figures.overview, (accuracies, reported))
     }
+    names = [printable(name) for name in data.info.classes]
+    side = figures.confusion_side(names)
     for entry in entries:
         predicted = entry.probabilities.argmax(axis=1)
         drawings |= {
-            f"{entry.name}-architecture": ((1.1 * entry.boxes, 2.5), figures.architecture, (entry.architecture,)),
+            f"{entry.name}-architecture": ((1.1 * entry.boxes, 2.5), figures.architecture, (entry.network,)),
             f"{entry.name}-accuracy": ((5.4, 3.5), figures.curves, (entry.curves, "accuracy")),
             f"{entry.name}-cross_entropy": ((5.4, 3.5), figures.curves, (entry.curves, "cross_entropy")),
             f"{entry.name}-kernels": ((3.6, 2.4), figures.kernels, (entry.kernels,)),
-            f"{entry.name}-confusion": ((3.9, 3.9), figures.confusion, (data.test.labels, predicted)),
-            f"{entry.name}-mistakes": ((4.4, 5.2), figures.mistakes, (*data.test, entry.probabilities)),
+            f"{entry.name}-confusion": ((side, side), figures.confusion, (data.test.labels, predicted, names)),
+            f"{entry.name}-mistakes": ((4.4, 5.2), figures.mistakes, (*data.test, entry.probabilities, names)),
         }
     for old in folder.glob("*.png"):
         old.unlink()

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lenet import api, dataset
+from lenet import api
+from lenet.data import load as read_data
 from lenet.errors import UserError, notice
 from lenet.storage.run import AnyPath, Run
 from lenet.system.files import move_aside, sync, writing
@@ -24,7 +25,7 @@ FORMATS = {
     ".html": ("page", ""),
     "/": ("keras", "keras"),
 }
-COMPARED = 100  # test images
+COMPARED = 100  # images, made of MNIST's test images
 TOLERANCE = 1e-4  # of the logits, relative to the largest
 
 
@@ -50,8 +51,9 @@ def export(run: Run, path: AnyPath) -> str:
             made = Path(folder) / f"model{ending.rstrip('/')}"
             module.write(made, settings, parameters)
             if hasattr(module, "logits"):
-                images = dataset.load().test.images[:COMPARED, ..., 0]
-                wanted = forward.logits(settings.architecture, parameters, images)
+                digits = read_data(test_only=True).test.images
+                images = np.resize(digits, (COMPARED, *settings.data.image_shape))
+                wanted = forward.logits(settings.network, parameters, images)
                 compare(module.logits(made, settings, images), wanted)
             put(made, path)
     text: str = module.loading(path, settings)

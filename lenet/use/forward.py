@@ -1,11 +1,11 @@
 """The forward pass in NumPy alone: what every exported model is compared with."""
 
-import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from lenet.architecture import Architecture
+from lenet.architecture import same_padding
+from lenet.network import Network
 
 ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "relu": lambda x: np.maximum(x, 0),
@@ -14,12 +14,12 @@ ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def logits(architecture: Architecture, parameters: Mapping[str, np.ndarray], images: np.ndarray) -> np.ndarray:
-    """Images uint8 [n, 28, 28] -> logits float32 [n, 10], from the parameters in canonical layout."""
-    activation = ACTIVATIONS[architecture.activation]
+def logits(network: Network, parameters: Mapping[str, np.ndarray], images: np.ndarray) -> np.ndarray:
+    """Images uint8 [n, height, width, channels] -> logits float32 [n, classes], from parameters in canonical layout."""
+    activation = ACTIVATIONS[network.architecture.activation]
     weights = {name: array.astype(np.float32) for name, array in parameters.items()}
-    x = images[..., np.newaxis].astype(np.float32) / 255
-    for layer in architecture.conv_layers:
+    x = images.astype(np.float32) / 255
+    for layer in network.conv_layers:
         conv, kernel = layer.conv, weights[f"{layer.name}/kernel"]
         windows = _windows(x, conv.kernel, 1, 0.0) if conv.padding == "same" else _valid_windows(x, conv.kernel, 1)
         # [n, height, width, in, row, column] times [row, column, in, out]
@@ -29,9 +29,9 @@ def logits(architecture: Architecture, parameters: Mapping[str, np.ndarray], ima
         x = pools.max(axis=(4, 5)) if conv.pool == "max" else np.nanmean(pools, axis=(4, 5))
         # [n, height, width, channels]; lenet: [n, 14, 14, 32], then [n, 7, 7, 64]
     x = x.reshape(len(x), -1)
-    for dense in architecture.dense_layers:
+    for dense in network.dense_layers:
         x = x @ weights[f"{dense.name}/kernel"] + weights[f"{dense.name}/bias"]
-        x = x if dense is architecture.dense_layers[-1] else activation(x)
+        x = x if dense is network.dense_layers[-1] else activation(x)
     return x
 
 
@@ -41,16 +41,10 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
     return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 
 
-def same_padding(size: int, window: int, stride: int) -> tuple[int, int]:
-    """Return how many pixels SAME padding adds before and after a side, as TensorFlow and Keras define it."""
-    total = max(0, (math.ceil(size / stride) - 1) * stride + window - size)
-    return total // 2, total - total // 2
-
-
 def _windows(x: np.ndarray, size: int, stride: int, outside: float) -> np.ndarray:
     """The windows that SAME padding with the value `outside` gives; the odd pixel goes to the right and the bottom."""
-    padding = same_padding(x.shape[1], size, stride)
-    return _valid_windows(np.pad(x, [(0, 0), padding, padding, (0, 0)], constant_values=outside), size, stride)
+    rows, columns = (same_padding(side, size, stride) for side in x.shape[1:3])
+    return _valid_windows(np.pad(x, [(0, 0), rows, columns, (0, 0)], constant_values=outside), size, stride)
 
 
 def _valid_windows(x: np.ndarray, size: int, stride: int) -> np.ndarray:

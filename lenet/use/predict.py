@@ -1,7 +1,7 @@
 """Predict: a run's model answers for images and pictures."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
@@ -10,17 +10,14 @@ import numpy as np
 from PIL import Image
 
 from lenet import api
-from lenet.architecture import CLASSES, IMAGE_SIZE
+from lenet.data import picture
 from lenet.errors import UserError
 from lenet.storage.run import AnyPath, Run
 from lenet.system.files import writing
 from lenet.trainer import LOGITS_BATCH
-from lenet.use import picture
 from lenet.use.forward import probabilities
 from lenet.use.prediction import Prediction
 from lenet.use.preparation import is_handwriting, prepare
-
-ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif")  # of the files that a folder is read for
 
 
 class Model:
@@ -32,12 +29,42 @@ class Model:
         checkpoint = run.checkpoint
         self.backend = api.backend(checkpoint.settings, framework, device, threads)
         self.backend.write_state(checkpoint.state)
-        self.prepare = prepare if is_handwriting(checkpoint.settings.data) else picture.fit
+        self.data = checkpoint.settings.data
+        self.handwriting = is_handwriting(self.data)
 
-    def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """Images uint8 [n, 28, 28] -> probabilities float64 [n, classes]."""
-        pieces = [images[i : i + LOGITS_BATCH, ..., np.newaxis] for i in range(0, len(images), LOGITS_BATCH)]
-        return np.concatenate([np.empty((0, CLASSES)), *(probabilities(self.backend.logits(x)) for x in pieces)])
+    def prepare(self, path: Path) -> np.ndarray | UserError:
+        """Return a picture as the network takes it, uint8 [height, width, channels], or why it cannot be read."""
+        height, width, channels = self.data.image_shape
+        try:
+            with picture.quietly():
+                pixels = picture.read(path, channels)
+            return prepare(pixels[..., 0])[..., np.newaxis] if self.handwriting else picture.fit(pixels, height, width)
+        except UserError as error:
+            return error
+        except MemoryError:
+            return UserError("not enough memory for it")
+
+    def probabilities(self, images: Iterable[np.ndarray]) -> np.ndarray:
+        """Images uint8 [n, height, width, channels] -> probabilities float64 [n, classes]."""
+        stacked = np.array(list(images), np.uint8).reshape(-1, *self.data.image_shape)
+        pieces = [stacked[i : i + LOGITS_BATCH] for i in range(0, len(stacked), LOGITS_BATCH)]
+        nothing = np.empty((0, len(self.data.classes)))
+        return np.concatenate([nothing, *(probabilities(self.backend.logits(piece)) for piece in pieces)])
+
+    def require_images(self, images: np.ndarray) -> np.ndarray:
+        """Images [n, height, width] or [n, height, width, channels] -> the latter; UserError for others."""
+        *size, channels = self.data.image_shape
+        if images.dtype == np.uint8 and channels == 1 and images.shape[1:] == tuple(size):
+            return images[..., np.newaxis]
+        if images.dtype != np.uint8 or images.shape[1:] != self.data.image_shape:
+            raise UserError(f"images: must be {self.wanted}, from 0 to 255, not {images.dtype} {list(images.shape)}")
+        return images
+
+    @property
+    def wanted(self) -> str:
+        """The dtype and shape of arrays of images."""
+        *size, channels = self.data.image_shape
+        return f"uint8 [n, {', '.join(map(str, size if channels == 1 else self.data.image_shape))}]"
 
 
 def predict(run: Run, images: np.ndarray | AnyPath | Iterable[AnyPath], **machine: Any) -> np.ndarray:
@@ -46,18 +73,15 @@ def predict(run: Run, images: np.ndarray | AnyPath | Iterable[AnyPath], **machin
     if isinstance(images, list) and images and all(isinstance(image, np.ndarray) for image in images):
         images = np.array(images)
     if isinstance(images, np.ndarray):
-        if images.dtype != np.uint8 or images.shape[1:] != (IMAGE_SIZE, IMAGE_SIZE):
-            wanted = f"uint8 [n, {IMAGE_SIZE}, {IMAGE_SIZE}]"
-            raise UserError(f"images: must be {wanted}, from 0 to 255, not {images.dtype} {list(images.shape)}")
-        return model.probabilities(images)
+        return model.probabilities(model.require_images(images))
     prepared = []
-    for path in _paths(images):
+    for path in _paths(images, model):
         if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises PermissionError
             raise UserError(f"{path} is a folder; name its pictures, or use predict_each")
-        if isinstance(image := _prepared(model, path), UserError):
+        if isinstance(image := model.prepare(path), UserError):
             raise UserError(f"{path}: {image}")
         prepared.append(image)
-    return model.probabilities(_stack(prepared))
+    return model.probabilities(prepared)
 
 
 def predict_each(
@@ -65,43 +89,28 @@ def predict_each(
 ) -> Iterator[Prediction]:
     """See Run.predict_each."""
     model = Model(run, **machine)
-    found = pictures(_paths(paths))
+    found = pictures(_paths(paths, model), model.data.classes)
     saved = None if save_prepared is None else _empty_folder(Path(save_prepared))
     while some := list(islice(found, LOGITS_BATCH)):
-        images = [_prepared(model, path) for path, _ in some]
-        answers = iter(model.probabilities(_stack(image for image in images if not isinstance(image, UserError))))
+        images = [model.prepare(path) for path, _ in some]
+        answers = iter(model.probabilities(image for image in images if not isinstance(image, UserError)))
         for (path, label), image in zip(some, images, strict=True):
             if isinstance(image, UserError):
-                yield Prediction(path, label, error=str(image))
+                yield Prediction(path, model.data.classes, label, error=str(image))
             else:
                 if saved:
                     save(image, saved, path)
-                yield Prediction(path, label, next(answers))
+                yield Prediction(path, model.data.classes, label, next(answers))
 
 
-def _paths(paths: AnyPath | Iterable[AnyPath]) -> list[Path]:
+def _paths(paths: AnyPath | Iterable[AnyPath], model: Model) -> list[Path]:
     try:
         return [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
     except TypeError as error:
-        raise UserError(
-            f"images: must be an array of uint8 [n, {IMAGE_SIZE}, {IMAGE_SIZE}] or paths: {error}"
-        ) from None
+        raise UserError(f"images: must be an array of {model.wanted} or paths: {error}") from None
 
 
-def _prepared(model: Model, path: Path) -> np.ndarray | UserError:
-    try:
-        return model.prepare(picture.read(path))
-    except UserError as error:
-        return error
-    except MemoryError:
-        return UserError("not enough memory for it")
-
-
-def _stack(images: Iterable[np.ndarray]) -> np.ndarray:
-    return np.array(list(images), np.uint8).reshape(-1, IMAGE_SIZE, IMAGE_SIZE)
-
-
-def pictures(paths: Iterable[Path]) -> Iterator[tuple[Path, int | None]]:
+def pictures(paths: Iterable[Path], classes: Sequence[str]) -> Iterator[tuple[Path, int | None]]:
     """Yield the paths, in place of a folder its pictures: each with the class that its subfolder is named after.
 
     The class is None unless all of a folder's pictures are in subfolders that are named like classes.
@@ -113,10 +122,10 @@ def pictures(paths: Iterable[Path]) -> Iterator[tuple[Path, int | None]]:
         errors: list[OSError] = []
         walk = os.walk(path, onerror=errors.append)
         files = sorted(Path(folder, name) for folder, _, names in walk for name in names)
-        files = [file for file in files if file.suffix.lower() in ENDINGS]
-        names = [file.relative_to(path).parts[0] for file in files]
-        labelled = {*names} <= {*map(str, range(CLASSES))}
-        yield from ((file, int(name) if labelled else None) for file, name in zip(files, names, strict=True))
+        files = [file for file in files if file.suffix.lower() in picture.ENDINGS]
+        names = [picture.as_text(file.relative_to(path).parts[0]) for file in files]
+        labelled = {*names} <= {*classes}
+        yield from ((file, classes.index(name) if labelled else None) for file, name in zip(files, names, strict=True))
         unreadable = [Path(error.filename) for error in errors] or ([] if files else [path])
         yield from ((folder, None) for folder in unreadable)
 
@@ -129,7 +138,7 @@ def save(image: np.ndarray, folder: Path, path: Path) -> None:
     with writing(target, "choose another folder"):
         target.parent.mkdir(parents=True, exist_ok=True)
         with next(name for name in names if not name.exists()).open("xb") as file:
-            Image.fromarray(image).save(file, "PNG")
+            Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(file, "PNG")
 
 
 def _empty_folder(folder: Path) -> Path:

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from json import dumps as to_json
 from pathlib import Path
@@ -20,20 +20,25 @@ class Prediction:
     """What the model says of one picture: the probabilities float64 [classes], or the error that kept it from that."""
 
     path: Path
-    label: int | None = None  # the class that the picture's folder is named after
+    names: Sequence[str]  # of the classes
+    label: int | None = None  # the number of the class that the picture's folder is named after
     probabilities: np.ndarray | None = None
     error: str = ""
 
     @property
     def classes(self) -> list[int]:
-        """The classes, the most probable first."""
+        """The numbers of the classes, the most probable first."""
         return [] if self.probabilities is None else np.argsort(-self.probabilities, kind="stable").tolist()
 
     def as_text(self) -> str:
         """Return one line: path, class, probability, and the next two."""
         assert self.probabilities is not None  # noqa: S101 - for mypy
-        first, *others = (f"{each} ({100 * self.probabilities[each]:.1f} %)" for each in self.classes[:3])
-        return f"{printable(str(self.path))}: {first}, then {', '.join(others)}"
+        texts = [f"{self.name(each)} ({100 * self.probabilities[each]:.1f} %)" for each in self.classes[:3]]
+        return f"{printable(str(self.path))}: {texts[0]}, then {', '.join(texts[1:])}"
+
+    def name(self, number: int) -> str:
+        """Return a class's name in a form that a terminal shows as it is."""
+        return printable(self.names[number])
 
     def as_json(self) -> str:
         """Return one JSON object with path, class, probability and probabilities, or with path and error."""
@@ -41,7 +46,7 @@ class Prediction:
         if self.probabilities is None:
             return to_json(values | {"error": self.error})
         best = self.classes[0]
-        values |= {"class": best, "probability": float(self.probabilities[best])}
+        values |= {"class": self.names[best], "index": best, "probability": float(self.probabilities[best])}
         return to_json(values | {"probabilities": self.probabilities.tolist()})
 
 
@@ -61,7 +66,8 @@ def print_all(predictions: Iterable[Prediction], json: bool) -> int:
 
 def summary(predictions: Iterable[Prediction], most: int = 10) -> str:
     """Return the accuracy on the pictures with a label, and the most frequent mistakes; empty if there is none."""
-    pairs = [(each.label, each.classes[0]) for each in predictions if each.label is not None and each.classes]
+    labelled = [(each, each.label) for each in predictions if each.label is not None and each.classes]
+    pairs = [(each.name(label), each.name(each.classes[0])) for each, label in labelled]
     if not pairs:
         return ""
     mistakes = Counter((label, said) for label, said in pairs if label != said)

@@ -8,11 +8,11 @@ import re
 
 import numpy as np
 
-from lenet.architecture import IMAGE_SIZE
-from lenet.dataset import Fingerprint
+from lenet.dataset import MNIST, DatasetInfo
 from lenet.errors import UserError
 from lenet.use.pixels import border, reduced, scaled
 
+IMAGE_SIZE = MNIST.image_shape[0]  # pixels of a side
 BOX = 20  # pixels of the digit's longer side
 WORKING_SIZE = 320  # pixels of a picture's longer side while its digit is searched
 FINE_SIZE = 80  # and of the digit's while its strokes are measured: four for each pixel of the box
@@ -25,9 +25,9 @@ THINNEST, THICKEST = 0.125, 0.2
 HANDWRITING = re.compile(r"[qe]?mnist(?![a-z])(?!.*fashion)", re.IGNORECASE)
 
 
-def is_handwriting(data: Fingerprint) -> bool:
+def is_handwriting(data: DatasetInfo) -> bool:
     """Return whether the data's images were prepared as MNIST's, going by its name."""
-    return bool(HANDWRITING.match(data.name))
+    return data.image_shape == MNIST.image_shape and bool(HANDWRITING.match(data.name))
 
 
 def prepare(grey: np.ndarray) -> np.ndarray:

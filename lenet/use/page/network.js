@@ -1,4 +1,4 @@
-// The network: an image, Uint8Array [28 * 28], -> logits, and the first layer's responses.
+// The network: an image, Uint8Array [height * width * channels], -> logits, and the first layer's responses.
 // All arrays are flat, in the order [height, width, channels]; kernels are [row, column, in, out].
 const ACTIVATIONS = {
   relu: (x) => Math.max(0, x),
@@ -30,22 +30,20 @@ function decodeParameters(base64, shapes) {
   return parameters;
 }
 
-/** The logits, and the first convolution's output with its size and number of channels. */
-function forward(architecture, parameters, pixels) {
+/** The logits, and the first convolution's output with its height, width and number of channels. */
+function forward({ architecture, image_shape }, parameters, pixels) {
   const activation = ACTIVATIONS[architecture.activation];
   let x = Float32Array.from(pixels, (value) => value / 255);
-  let size = Math.sqrt(pixels.length);
-  let channels = 1;
+  let [height, width, channels] = image_shape;
   let responses = null;
   architecture.conv.forEach((conv, i) => {
     const [kernel, bias] = ["kernel", "bias"].map((part) => parameters[`conv${i + 1}/${part}`]);
-    const output = conv.padding === "same" ? size : size - conv.kernel + 1;
-    x = convolve(x, size, channels, kernel, bias, conv.kernel, output).map(activation);
-    size = output;
-    channels = conv.filters;
-    responses = responses || { values: x, size, channels };
-    x = pool(x, size, channels, conv);
-    size = Math.ceil(size / conv.pool_stride);
+    const lost = conv.padding === "same" ? 0 : conv.kernel - 1;
+    x = convolve(x, [height, width, channels], kernel, bias, conv.kernel, lost).map(activation);
+    [height, width, channels] = [height - lost, width - lost, conv.filters];
+    responses = responses || { values: x, height, width, channels };
+    x = pool(x, [height, width, channels], conv);
+    [height, width] = [height, width].map((side) => Math.ceil(side / conv.pool_stride));
   });
   architecture.dense.forEach((_, i) => {
     x = dense(x, parameters[`dense${i + 1}/kernel`], parameters[`dense${i + 1}/bias`]).map(activation);
@@ -53,22 +51,22 @@ function forward(architecture, parameters, pixels) {
   return { logits: dense(x, parameters["output/kernel"], parameters["output/bias"]), responses };
 }
 
-/** Stride 1; with SAME padding the odd pixel is on the right and at the bottom. */
-function convolve(x, size, channels, kernel, bias, width, output) {
+/** Stride 1; with SAME padding, which loses no pixels, the odd one is on the right and at the bottom. */
+function convolve(x, [height, width, channels], kernel, bias, size, lost) {
   const filters = bias.length;
-  const before = output === size ? (width - 1) >> 1 : 0;
-  const y = new Float32Array(output * output * filters);
-  for (let row = 0; row < output; row++) {
-    for (let column = 0; column < output; column++) {
-      const at = (row * output + column) * filters;
+  const before = lost ? 0 : (size - 1) >> 1;
+  const y = new Float32Array((height - lost) * (width - lost) * filters);
+  for (let row = 0; row < height - lost; row++) {
+    for (let column = 0; column < width - lost; column++) {
+      const at = (row * (width - lost) + column) * filters;
       y.set(bias, at);
-      for (let i = Math.max(0, before - row); i < width && row + i - before < size; i++) {
-        for (let j = Math.max(0, before - column); j < width && column + j - before < size; j++) {
-          const from = ((row + i - before) * size + column + j - before) * channels;
+      for (let i = Math.max(0, before - row); i < size && row + i - before < height; i++) {
+        for (let j = Math.max(0, before - column); j < size && column + j - before < width; j++) {
+          const from = ((row + i - before) * width + column + j - before) * channels;
           for (let channel = 0; channel < channels; channel++) {
             const value = x[from + channel];
             if (value === 0) continue;
-            const weights = ((i * width + j) * channels + channel) * filters;
+            const weights = ((i * size + j) * channels + channel) * filters;
             for (let filter = 0; filter < filters; filter++) y[at + filter] += value * kernel[weights + filter];
           }
         }
@@ -79,27 +77,28 @@ function convolve(x, size, channels, kernel, bias, width, output) {
 }
 
 /** Maximum or average with SAME padding, which is never the maximum and which no average counts. */
-function pool(x, size, channels, conv) {
-  const output = Math.ceil(size / conv.pool_stride);
-  const padding = Math.max(0, (output - 1) * conv.pool_stride + conv.pool_window - size);
-  const y = new Float32Array(output * output * channels);
-  for (let row = 0; row < output; row++) {
-    for (let column = 0; column < output; column++) {
-      const [top, left] = [row, column].map((place) => place * conv.pool_stride - (padding >> 1));
-      const [bottom, right] = [top, left].map((first) => Math.min(size, first + conv.pool_window));
+function pool(x, [height, width, channels], conv) {
+  const [rows, columns] = [height, width].map((side) => Math.ceil(side / conv.pool_stride));
+  const before = (side, count) => Math.max(0, (count - 1) * conv.pool_stride + conv.pool_window - side) >> 1;
+  const [above, aside] = [before(height, rows), before(width, columns)];
+  const y = new Float32Array(rows * columns * channels);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      const [top, left] = [row * conv.pool_stride - above, column * conv.pool_stride - aside];
+      const [bottom, right] = [Math.min(height, top + conv.pool_window), Math.min(width, left + conv.pool_window)];
       for (let channel = 0; channel < channels; channel++) {
         let sum = 0;
         let largest = -Infinity;
         let count = 0;
         for (let i = Math.max(0, top); i < bottom; i++) {
           for (let j = Math.max(0, left); j < right; j++) {
-            const value = x[(i * size + j) * channels + channel];
+            const value = x[(i * width + j) * channels + channel];
             sum += value;
             largest = Math.max(largest, value);
             count++;
           }
         }
-        y[(row * output + column) * channels + channel] = conv.pool === "max" ? largest : sum / count;
+        y[(row * columns + column) * channels + channel] = conv.pool === "max" ? largest : sum / count;
       }
     }
   }

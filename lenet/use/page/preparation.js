@@ -27,9 +27,27 @@ function prepare(drawing) {
   return centred(copy(scaled(ink, BOX), (value) => Math.min(1, Math.max(0, value))));
 }
 
-/** The whole drawing in 28x28: for data that is not prepared as MNIST is. */
-function fit(drawing) {
-  return Uint8Array.from(scaled(drawing, SIZE).values, (value) => Math.round(255 * value));
+/** A picture's channels, each an image, in the middle of height x width, on the median colour of its border. */
+function fit(channels, height, width) {
+  return channels.map((channel) => {
+    const scale = Math.min(height / channel.height, width / channel.width);
+    const [tall, wide] = [channel.height, channel.width].map((side) => Math.max(1, Math.round(side * scale)));
+    const small = resized(channel, tall, wide);
+    const fitted = copy(emptyImage(height, width), () => medianOfBorder(channel));
+    const [top, left] = [(height - tall) >> 1, (width - wide) >> 1];
+    for (let row = 0; row < tall; row++) {
+      fitted.values.set(small.values.subarray(row * wide, (row + 1) * wide), (top + row) * width + left);
+    }
+    return fitted;
+  });
+}
+
+function medianOfBorder({ values, height, width }) {
+  const at = (row, column) => values[row * width + column];
+  const border = [];
+  for (let column = 0; column < width; column++) border.push(at(0, column), at(height - 1, column));
+  for (let row = 0; row < height; row++) border.push(at(row, 0), at(row, width - 1));
+  return border.sort((a, b) => a - b)[border.length >> 1];
 }
 
 function emptyImage(height, width) {
@@ -161,12 +179,17 @@ function widened(source, radius, outside) {
   });
 }
 
-/** Scale the longer side to `size` pixels, the shape kept: by means to shrink, else linearly. */
+/** Scale the longer side to `size` pixels, the shape kept. */
 function scaled(source, size) {
   const longer = Math.max(source.height, source.width);
   const [height, width] = [source.height, source.width].map((side) =>
     Math.max(1, Math.floor((side * size) / longer + 0.5)),
   );
+  return resized(source, height, width);
+}
+
+/** Scale to height x width: by means to shrink, else linearly. */
+function resized(source, height, width) {
   const [rows, columns] = [shares(source.height, height), shares(source.width, width)];
   const between = emptyImage(source.height, width);
   const result = emptyImage(height, width);

@@ -1,0 +1,61 @@
+"""CIFAR-10's binary version: records of a label and 32x32 pixels, channel after channel."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from lenet.data.source import Examples, Source, missing, names_beside, require_limits
+from lenet.errors import UserError
+
+RECORD = 1 + 3 * 32 * 32  # bytes
+FILES = {"train": [f"data_batch_{i}.bin" for i in range(1, 6)], "test": ["test_batch.bin"]}
+PICKLED = re.compile(r"(data_batch_\d|test_batch|batches\.meta|.*\.(pkl|pickle|pt|pth))")
+
+
+@dataclass
+class Cifar(Source):
+    """A folder of CIFAR-10's batches."""
+
+    @classmethod
+    def find(cls, path: Path) -> Self | None:
+        """Return the batches in a folder, or in cifar-10-batches-bin below it; UserError for those in pickles."""
+        for folder in (path, path / "cifar-10-batches-bin", path / "cifar-10-batches-py"):
+            there = [file.name for file in sorted(folder.iterdir())] if folder.is_dir() else []
+            if any(re.fullmatch(r"(data|test)_batch(_\d)?\.bin", name) for name in there):
+                return cls(folder, folder.resolve().name, dict(enumerate(names_beside(folder, "batches.meta.txt"))))
+            require_no_pickles(folder, there)
+        require_no_pickles(path.parent, [path.name])
+        return None
+
+    def read(self, parts: Sequence[str], shape: tuple[int | None, ...]) -> dict[str, Examples]:  # noqa: ARG002
+        """See Source.read."""
+        return {part: self._read(FILES[part]) for part in parts}
+
+    def _read(self, names: Sequence[str]) -> Examples:
+        records = []
+        for name in names:
+            path = self.path / name
+            try:
+                size = path.stat().st_size
+                require_limits(path, -(-size // RECORD), (32, 32, 3))
+                if size % RECORD:
+                    raise UserError(f"{path}: {size:,} bytes; CIFAR-10's records have {RECORD:,} each")
+                records.append(np.fromfile(path, np.uint8).reshape(-1, RECORD))
+            except FileNotFoundError:
+                raise missing(self.path, f"file {name}") from None
+            except OSError as error:
+                raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
+        all_records = np.concatenate(records)
+        images = all_records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+        return Examples(np.ascontiguousarray(images), all_records[:, 0].astype(np.int64))
+
+
+def require_no_pickles(folder: Path, names: Sequence[str]) -> None:
+    """Raise UserError for pickles: reading one runs whatever code is in it."""
+    if found := [name for name in names if PICKLED.fullmatch(name) and (folder / name).is_file()]:
+        text = f"{folder / found[0]}: a pickle, which can run any code when it is read, so it is not read"
+        raise UserError(f"{text}; CIFAR-10 comes in a binary version, too; other data may be an .npz file")

@@ -1,0 +1,175 @@
+"""Folders of pictures, one for each class, in grey or in colour and of any sizes."""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import numpy as np
+from tqdm import tqdm
+
+from lenet.data import picture
+from lenet.data.source import Examples, Source, a_tenth, missing, require_limits
+from lenet.dataset import MAXIMUM_CLASSES, MAXIMUM_SIDE
+from lenet.errors import UserError, notice_once
+from lenet.system.streams import printable
+
+PARTS = ("train", "test")
+AT_ONCE = 200  # pictures between two looks at the progress
+
+
+class File(NamedTuple):
+    """A picture's path, class, size in bytes and time in ns. They are ordered by name, whatever folder they are in."""
+
+    name: str
+    class_name: str
+    place: str  # below the class's folder
+    path: str
+    size: int
+    time_ns: int
+
+
+@dataclass
+class Folders(Source):
+    """train/<class>/* and test/<class>/*; or <class>/* alone, and a tenth of each class is held out for the test."""
+
+    found: dict[str, list[File]]
+
+    @classmethod
+    def find(cls, path: Path) -> Self | None:
+        """Return the pictures in the folders below a folder."""
+        folders = _folders(path) if path.is_dir() else {}
+        parts = [part for part in PARTS if part in folders and _folders(folders[part])]
+        if parts:
+            found = {part: _files(folders[part]) for part in parts}
+        else:
+            files = _files(path)
+            test = a_tenth(np.unique([file.class_name for file in files], return_inverse=True)[1], _keys(files))
+            found = {
+                part: [file for file, out in zip(files, test, strict=True) if out == (part == "test")] for part in PARTS
+            }
+        if not any(found.values()):
+            return None
+        return cls(path, path.resolve().name, dict(enumerate(_classes(found))), found)
+
+    def read(self, parts: Sequence[str], shape: tuple[int | None, ...]) -> dict[str, Examples]:
+        """See Source.read. The size is by default the commonest; the pictures are in colour if one of them is."""
+        for part in parts:
+            if not self.found.get(part):
+                other = next(iter(self.found))
+                advice = f"; or give {self.path / other} alone, and a tenth of it is held out for the test"
+                raise missing(self.path, f"folder {part} with pictures in a folder for each class", advice)
+        if "train" in parts and (unknown := self._classes("test") - self._classes("train")):
+            raise missing(self.path / "train", f"folder {printable(min(unknown))}, which test has")
+        if len(self.names) > MAXIMUM_CLASSES:
+            raise UserError(f"{self.path}: {len(self.names):,} classes; at most {MAXIMUM_CLASSES} can be trained")
+        height, width, channels = self._shape(parts, shape)
+        numbers = {name: number for number, name in self.names.items()}
+        files = [file for part in parts for file in self.found[part]]
+        require_limits(self.path, len(files), (height, width, channels))
+        images = np.empty((len(files), height, width, channels), np.uint8)
+
+        def read(i: int, file: File) -> None:
+            images[i] = picture.fit(picture.read(Path(file.path), channels), height, width)
+
+        _for_each(files, read)
+        if shape[2] is None and channels == 3 and _is_grey(images):
+            images = images[..., :1].copy()
+        labels = np.array([numbers[file.class_name] for file in files])
+        examples, first = {}, 0
+        for part in parts:
+            own = slice(first, first + len(self.found[part]))
+            examples[part], first = Examples(images[own], labels[own]), own.stop
+        return examples
+
+    def files(self, parts: Sequence[str]) -> Sequence[Sequence[str | int]]:
+        """See Source.files."""
+        return [file for part in parts for file in self.found.get(part, [])]
+
+    def _classes(self, part: str) -> set[str]:
+        return {file.class_name for file in self.found.get(part, [])}
+
+    def _shape(self, parts: Sequence[str], wanted: tuple[int | None, ...]) -> tuple[int, int, int]:
+        height, width, channels = wanted
+        if height is None or width is None or channels is None:
+            looks: list[tuple[int, int, bool]] = []
+            files = [file for part in parts for file in self.found[part]]
+            _for_each(files, lambda _, file: looks.append(picture.look(Path(file.path))))
+            channels = channels or (3 if any(colour for *_, colour in looks) else 1)
+            if height is None or width is None:
+                sizes = Counter((tall, wide) for tall, wide, _ in looks)
+                height, width = min(sizes, key=lambda size: (-sizes[size], size))
+                if max(height, width) > MAXIMUM_SIDE:
+                    text = f"most pictures are {height}x{width}; at most {MAXIMUM_SIDE} pixels on a side are trained on"
+                    raise UserError(f"{self.path}: {text}; add --image_size 32, say")
+        return height, width, channels
+
+
+def _folders(path: Path) -> dict[str, Path]:
+    """Return the folders in a folder by name, without those that are hidden."""
+    try:
+        names = sorted(
+            entry.name for entry in os.scandir(path) if entry.is_dir() and not entry.name.startswith((".", "__"))
+        )
+    except OSError as error:
+        raise UserError(f"{error.filename}: cannot be read: {error.strerror}") from None
+    return {picture.as_text(name): path / name for name in names}
+
+
+def _files(path: Path) -> list[File]:
+    """Return the pictures of each class below a folder, in their order."""
+    files: list[File] = []
+    for class_name, folder in _folders(path).items():
+        files += _below(str(folder), class_name, "", ())
+    return sorted(files)
+
+
+def _below(folder: str, class_name: str, place: str, above: tuple[tuple[int, int], ...]) -> Iterator[File]:
+    """Yield the pictures in a folder and in those below it; `above` are those it is in, to notice a circle."""
+    try:
+        status = os.stat(folder)  # noqa: PTH116 - a Path for each of 60,000 pictures takes longer than the rest
+        here = (status.st_dev, status.st_ino)
+        if here in above:
+            notice_once(f"{printable(folder)} leads back to a folder above it, so it is left out")
+            return
+        for entry in os.scandir(folder):
+            if entry.name[0] == ".":
+                continue
+            if entry.is_dir():
+                below = f"{place}{picture.as_text(entry.name)}/"
+                yield from _below(entry.path, class_name, below, (*above, here))
+            elif entry.name.lower().endswith(picture.ENDINGS):
+                name, status = picture.as_text(entry.name), entry.stat()
+                yield File(name, class_name, place, entry.path, status.st_size, status.st_mtime_ns)
+    except OSError as error:
+        raise UserError(f"{error.filename}: cannot be read: {error.strerror}") from None
+
+
+def _keys(files: Sequence[File]) -> list[str]:
+    return [f"{file.class_name}/{file.place}{file.name}" for file in files]
+
+
+def _classes(found: dict[str, list[File]]) -> list[str]:
+    """Return the names of the classes: numbers in their order, others as text."""
+    names = {file.class_name for files in found.values() for file in files}
+    return sorted(names, key=int if all(name.isdecimal() for name in names) else None)
+
+
+def _is_grey(images: np.ndarray) -> bool:
+    return all((images[..., 0] == images[..., i]).all() for i in (1, 2))
+
+
+def _for_each(files: Sequence[File], work: Callable[[int, File], None]) -> None:
+    """Do some work on each file and its number, with a progress bar in a terminal; UserError names the file."""
+    with tqdm(total=len(files), unit="picture", desc="reading", leave=False, disable=None, delay=1) as bar:
+        for first in range(0, len(files), AT_ONCE):
+            some = files[first : first + AT_ONCE]
+            with picture.quietly():
+                for i, file in enumerate(some, first):
+                    try:
+                        work(i, file)
+                    except UserError as error:
+                        raise UserError(f"{printable(file.path)}: {error}; mend it, or take it away") from None
+            bar.update(len(some))

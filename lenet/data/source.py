@@ -1,0 +1,120 @@
+"""Source: data on the disk in one of the formats, and what their readers share."""
+
+import difflib
+import hashlib
+import math
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import numpy as np
+
+from lenet.errors import UserError
+from lenet.system.streams import printable
+
+MAXIMUM_COUNT = 1_000_000  # images; all of EMNIST has 814,255
+MAXIMUM_BYTES = 4 * 2**30  # of their pixels
+SHOWN = 6  # names of what a folder holds
+
+
+class Examples(NamedTuple):
+    """Images uint8 [n, height, width, channels], labels int64 [n] as the files have them."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+
+@dataclass
+class Source(ABC):
+    """Data that was found: where, what it is called, and the name of each label where the files say one."""
+
+    path: Path
+    name: str
+    names: dict[int, str]
+
+    @abstractmethod
+    def read(self, parts: Sequence[str], shape: tuple[int | None, ...]) -> dict[str, Examples]:
+        """Return `train` and `test`, or one of them. UserError, one line, for what is missing, damaged or too large.
+
+        `shape` is the height, width and channels that are wanted; None where the data decide.
+        """
+
+    def files(self, parts: Sequence[str]) -> Sequence[Sequence[str | int]]:  # noqa: ARG002 - of others they do
+        """Return the path, size in bytes and time in ns of each file that `read` reads, if it is slow; else nothing."""
+        return []
+
+
+def require_limits(path: Path | str, count: int, shape: Sequence[int], itemsize: int = 1) -> None:
+    """Raise UserError if an array of `count` items of a shape has nothing, too many items, or too many bytes."""
+    if count < 1 or min(shape, default=1) < 1:
+        raise UserError(f"{path}: of shape {(count, *shape)}; there is nothing in it")
+    if count > MAXIMUM_COUNT:
+        raise UserError(f"{path}: {count:,} items; at most {MAXIMUM_COUNT:,} are read")
+    if count * math.prod(shape) * itemsize > MAXIMUM_BYTES:
+        raise UserError(f"{path}: of shape {(count, *shape)}; at most {MAXIMUM_BYTES >> 30} GiB are read")
+
+
+def read_at_most(file: IO[bytes], size: int) -> bytearray:
+    """Return up to `size` bytes, read in pieces: memory is taken for what is there, not for what a header promises."""
+    data = bytearray()
+    while len(data) < size and (piece := file.read(min(size - len(data), 1 << 20))):
+        data += piece
+    return data
+
+
+def with_channels(path: Path, images: np.ndarray) -> np.ndarray:
+    """Images [n, height, width] or [n, height, width, 1 or 3] -> [n, height, width, channels]."""
+    if images.ndim == 3:
+        return images[..., np.newaxis]
+    if images.ndim == 4 and images.shape[3] in (1, 3):
+        return images
+    text = f"{path}: images of shape {list(images.shape)}; wanted is [n, height, width], or with 1 or 3 channels"
+    raise UserError(text)
+
+
+def a_tenth(labels: np.ndarray, keys: Iterable[str]) -> np.ndarray:
+    """Return which examples are held out for the test: bool [n], a tenth of each class, chosen by the keys' SHA-256.
+
+    At least one of each class, but never the only one.
+    """
+    order = np.argsort([hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest() for key in keys])
+    chosen = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        of_class = order[labels[order] == label]
+        chosen[of_class[: min(max(1, round(len(of_class) / 10)), len(of_class) - 1)]] = True
+    return chosen
+
+
+def split(examples: Examples, parts: Sequence[str], keys: Iterable[str]) -> dict[str, Examples]:
+    """Return the parts of examples that come without a test part."""
+    test = a_tenth(examples.labels, keys)
+    masks = {"train": ~test, "test": test}
+    return {part: Examples(examples.images[masks[part]], examples.labels[masks[part]]) for part in parts}
+
+
+def names_beside(folder: Path, *files: str) -> list[str]:
+    """Return the lines of the first of these text files that is in a folder; none if there is none of them."""
+    path = next((folder / name for name in files if (folder / name).is_file()), None)
+    if path is None:
+        return []
+    try:
+        with path.open("rb") as file:
+            text = file.read(1 << 20).decode(errors="replace")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def missing(folder: Path, wanted: str, advice: str = "") -> UserError:
+    """Return the error of a file or folder that is not there: what is, and which of it may be meant."""
+    try:
+        there = sorted(name for name in os.listdir(folder) if not name.startswith("."))  # noqa: PTH208 - text
+    except OSError as error:
+        return UserError(f"{folder}: cannot be read: {error.strerror}")
+    shown = ", ".join(map(printable, there[:SHOWN])) + (f" and {len(there) - SHOWN} more" * (len(there) > SHOWN))
+    near = difflib.get_close_matches(wanted, there, 1, 0.75)
+    meant = f"; did you mean {printable(near[0])}?" if near else ""
+    return UserError(f"{folder}: there is no {wanted}; the folder holds {shown or 'nothing'}{meant}{advice}")

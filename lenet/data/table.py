@@ -1,0 +1,133 @@
+"""CSV: a line for each image, the label first, then its pixels row by row."""
+
+import gzip
+import math
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import BinaryIO, Self, cast
+
+import numpy as np
+
+from lenet.data.source import (
+    MAXIMUM_COUNT,
+    Examples,
+    Source,
+    missing,
+    names_beside,
+    require_limits,
+    split,
+)
+from lenet.errors import UserError
+
+NAME = re.compile(r"(?P<set>.*?)[-_. ]?(?P<part>train|test)\.csv(?:\.gz)?", re.IGNORECASE)
+LABELS = ("label", "class", "target", "y")  # what the column may be called
+MAXIMUM_LINE = 8_000_000  # bytes: 512x512 in colour has about three million
+
+
+@dataclass
+class CsvFiles(Source):
+    """..._train.csv and ..._test.csv, gzipped or not; or one file, of which a tenth is held out for the test."""
+
+    found: dict[str, Path]
+
+    @classmethod
+    def find(cls, path: Path) -> Self | None:
+        """Return the data in a file, or in the train.csv and test.csv of a folder."""
+        if re.search(r"\.csv(\.gz)?$", path.name, re.IGNORECASE) and not path.is_dir():
+            name = path.name.partition(".")[0]
+            return cls(path, name, dict(enumerate(names_beside(path.parent, "classes.txt"))), {"": path})
+        sets: dict[str, dict[str, Path]] = {}
+        for file in sorted(path.iterdir()) if path.is_dir() else []:
+            if match := NAME.fullmatch(file.name):
+                sets.setdefault(match["set"], {}).setdefault(match["part"].lower(), file)
+        if len(sets) > 1:
+            names = ", ".join(str(file) for found in sets.values() for file in found.values())
+            raise UserError(f"{path}: holds several tables; put the two of a set in a folder of their own: {names}")
+        lines = names_beside(path, "classes.txt") if sets else []
+        return next((cls(path, path.resolve().name, dict(enumerate(lines)), found) for found in sets.values()), None)
+
+    def read(self, parts: Sequence[str], shape: tuple[int | None, ...]) -> dict[str, Examples]:  # noqa: ARG002
+        """See Source.read."""
+        if "" in self.found:
+            examples = read(self.found[""])
+            return split(examples, parts, map(str, range(len(examples.labels))))
+        for part in parts:
+            if part not in self.found:
+                other = next(iter(self.found.values()))
+                advice = f"; or give {other} alone, and a tenth of it is held out" if part == "test" else ""
+                raise missing(self.path, f"file {part}.csv", advice)
+        return {part: read(self.found[part]) for part in parts}
+
+    def files(self, parts: Sequence[str]) -> Sequence[Sequence[str | int]]:
+        """See Source.files."""
+        paths = [path for part, path in self.found.items() if part in ("", *parts)]
+        return [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+
+
+def read(path: Path) -> Examples:
+    """Return the examples of a file, with or without a header; UserError names the line that is wrong."""
+    try:
+        with cast(BinaryIO, gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb")) as file:
+            return _read(path, file)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from None
+
+
+def _read(path: Path, file: BinaryIO) -> Examples:
+    lines = _lines(path, file)
+    first = next(lines, "").removeprefix("\ufeff")
+    delimiter = next((each for each in ",;\t" if each in first), ",")
+    cells = [cell.strip().strip('"').lower() for cell in first.split(delimiter)]
+    has_header = not all(re.fullmatch(r"-?\d+", cell) for cell in cells)
+    side, channels = _shape(path, cells, has_header)
+    label = next((cells.index(name) for name in LABELS if name in cells), 0) if has_header else 0
+    rows = lines if has_header else chain([first], lines)
+    try:
+        # int16 and not uint8: a pixel of 300 would become 44.
+        table = np.loadtxt(
+            rows, np.int16, delimiter=delimiter, quotechar='"', comments=None, ndmin=2, max_rows=MAXIMUM_COUNT + 1
+        )
+    except (ValueError, OverflowError) as error:
+        raise UserError(f"{path}: {_plain(str(error), has_header)}") from None
+    require_limits(path, len(table), (side, side, channels))
+    if table.shape[1] != len(cells):
+        raise UserError(f"{path}: line 1 has {len(cells)} columns, line 2 has {table.shape[1]}")
+    if label:
+        table = np.concatenate([table[:, [label]], np.delete(table, label, axis=1)], axis=1)
+    pixels = table[:, 1:]
+    if pixels.min() < 0 or pixels.max() > 255:
+        row, column = map(int, np.argwhere((pixels < 0) | (pixels > 255))[0])
+        text = f"line {row + 1 + has_header}: a pixel is {pixels[row, column]}; they go from 0 to 255"
+        raise UserError(f"{path}: {text}")
+    return Examples(pixels.astype(np.uint8).reshape(-1, side, side, channels), table[:, 0].astype(np.int64))
+
+
+def _lines(path: Path, file: BinaryIO) -> Iterator[str]:
+    while line := file.readline(MAXIMUM_LINE):
+        if len(line) == MAXIMUM_LINE:
+            raise UserError(f"{path}: a line has over {MAXIMUM_LINE:,} bytes; wanted is a line for each image")
+        if text := line.decode("utf-8", errors="replace").rstrip("\r\n"):
+            yield text
+
+
+def _shape(path: Path, cells: Sequence[str], has_header: bool) -> tuple[int, int]:
+    """Return the side and the channels of square images, from the number of columns."""
+    pixels = len(cells) - 1
+    for channels in (1, 3):
+        side = math.isqrt(pixels // channels)
+        if side and channels * side * side == pixels:
+            return side, channels
+    if math.isqrt(len(cells)) ** 2 == len(cells) > 1 and not (has_header and cells[0] in LABELS):
+        raise UserError(f"{path}: {len(cells)} columns are pixels without a label; the label is the first column")
+    text = f"{len(cells)} columns, so {pixels} pixels; wanted is a label, then a square of pixels, such as 784"
+    raise UserError(f"{path}: {text}")
+
+
+def _plain(reason: str, has_header: bool) -> str:
+    """NumPy's words for a line that is wrong, with the line's number in the file and without advice for programs."""
+    reason = re.sub(r"at row (\d+)", lambda match: f"in line {int(match[1]) + 1 + has_header}", reason)
+    return " ".join(reason.partition(";")[0].split())
