@@ -14,7 +14,7 @@ from typing import Any
 
 import lenet
 from backends import FRAMEWORKS, MODULES
-from lenet.errors import UserError, exit_code
+from lenet.errors import exit_code
 from lenet.flags import (
     Parser,
     as_arguments,
@@ -27,8 +27,9 @@ from lenet.flags import (
     value_of,
     whole_number,
 )
+from lenet.printing import print_place, print_run, print_text
 from lenet.system.machine import DEVICES, PRECISIONS
-from lenet.system.streams import prepare_streams, print_line, print_result
+from lenet.system.streams import prepare_streams
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,20 +40,29 @@ def main(argv: Sequence[str] | None = None) -> int:
 def dispatch(flags: argparse.Namespace) -> int:
     """Call the action that the flags name with all other flags that are given."""
     options = {key: value for key, value in vars(flags).items() if value is not None}
-    action = next(action for action in (report, predict, export, train, test) if options.get(action.__name__))
-    return action(**{key: value for key, value in options.items() if key not in ("report", "train", "test")})
+    action = next(action for action in (report, predict, export, describe, train, test) if options.get(action.__name__))
+    return action(
+        **{key: value for key, value in options.items() if key not in ("report", "describe", "train", "test")}
+    )
 
 
 def train(**options: Any) -> int:
     """Train a run and print its result."""
     run = lenet.train(**options)
-    return show(result_line(run.result), run.folder)
+    return print_run(run.result, run.folder)
 
 
 def test(**options: Any) -> int:
     """Test a run and print the result."""
     result = lenet.test(**options)
-    return show(result_line(result), result["checkpoint"])
+    return print_run(result, result["checkpoint"])
+
+
+def describe(**options: Any) -> int:
+    """Print what would be trained; that is the same in every framework and on every device."""
+    same = {key: value for key, value in options.items() if key not in ("framework", "device", "threads")}
+    description = lenet.describe(**same)
+    return print_text(f"{description.text}\n") or print_place(description.sheet, "Examples:")
 
 
 def predict(predict: Sequence[Path], json: bool = False, save_prepared: Path | None = None, **options: Any) -> int:
@@ -67,34 +77,15 @@ def predict(predict: Sequence[Path], json: bool = False, save_prepared: Path | N
 def export(export: list[str], **options: Any) -> int:
     """Export the model, and print the lines that load it."""
     run = lenet.load(options.pop("load", True), **options)
-    if not print_line(run.export(export[0]).rstrip(), sys.stdout):
-        raise UserError("the lines cannot be written to stdout; the file is whole", 1)
-    return 0
+    return print_text(run.export(export[0]))
 
 
 def report(**options: Any) -> int:
     """Train what a report lacks, and print the path of its page."""
     done = lenet.report(**options, command=sys.argv)
     if done.page:
-        show("", done.page)
+        print_place(done.page)
     return 1 if done.errors else 0
-
-
-def result_line(result: dict[str, Any]) -> str:
-    """Return the line that says what a run came to."""
-    data = "" if result["data"] == "mnist" or f"data={result['data']}" in result["variant"] else f" on {result['data']}"
-    return (
-        f"{result['variant']} {result['framework']} seed {result['seed']} step {result['step']}{data}: "
-        f"test accuracy {100 * result['test_accuracy']:.2f} %, cross-entropy {result['test_cross_entropy']:.4f}, "
-        f"{result['images_per_second']:,.0f} images/s,"
-    )
-
-
-def show(text: str, place: Path | str) -> int:
-    """Print a result and where it is, and return the exit code 0; UserError if it cannot be written."""
-    if not print_result(text, str(place)):
-        raise UserError("the result cannot be written to stdout; what was saved is whole", 1)
-    return 0
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -107,6 +98,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     flag("--predict", **several, type=path, help="say which digit each picture shows, a file or a folder")
     endings = ".onnx, .pt2, .pt, .safetensors, .keras, .html, or / for TensorFlow's SavedModel"
     flag("--export", action="append", type=file_name, metavar="FILE", help=f"write the model for others: {endings}")
+    flag("--describe", action="store_true", help="show what the data is, what the network is on it, and the settings")
     flag("--report", action="store_true", help="train every config in every framework, and compare them in a report")
     flag("--version", action="version", version=f"lenet {lenet.__version__}", help="print the version and exit")
 

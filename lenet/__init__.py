@@ -1,4 +1,4 @@
-"""LeNet on MNIST in several frameworks: train, test, load and report, as the command line does.
+"""LeNet on MNIST in several frameworks: train, test, load, describe and report, as the command line does.
 
     import lenet
     run = lenet.train("lenet", framework="pytorch", steps=1000)
@@ -14,13 +14,17 @@ from lenet.errors import UserError
 
 if TYPE_CHECKING:
     from lenet.api import load, report, test, train
+    from lenet.data.description import describe
 
 __version__ = "1.0.0"
-__all__ = ["UserError", "load", "report", "test", "train"]
+__all__ = ["UserError", "describe", "load", "report", "test", "train"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import lenet.api when one of its functions is first asked for."""
+    """Import the module of a function when it is first asked for."""
     if name in __all__:
-        return getattr(importlib.import_module("lenet.api"), name)
+        module = "lenet.data.description" if name == "describe" else "lenet.api"
+        return getattr(importlib.import_module(module), name)
+    if name == "data":
+        return importlib.import_module("lenet.data")
     raise AttributeError(f"module 'lenet' has no attribute '{name}'")

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 Changes = Mapping[str, Any] | None
 ImageSize = int | tuple[int, int] | None
-CACHE = "cache"  # the folder in the log folder for data that took long to read
 
 
 def train(
@@ -55,7 +54,7 @@ def train(
     require_at_least(1, threads=threads, save_every=save_every, validation=validation)
     framework = framework or backends.installed()[0]
     which = Selection(Path(log_dir), framework, load, config, changes, seed, precision, validation)
-    dataset = read_data(data, image_size=image_size, like=which.known, cache=Path(log_dir, CACHE))
+    dataset = read_data(data, image_size=image_size, like=which.known, log_dir=log_dir)
     source, start = which.start(dataset.info, training=True)
     run = Run.of(Path(log_dir), start.settings, framework)
     advance(run, source, start, framework, dataset, steps, device, threads, save_every)
@@ -85,8 +84,8 @@ def test(
     require_at_least(1, threads=threads)
     framework = framework or backends.installed()[0]
     which = Selection(Path(log_dir), framework, load, config, changes, seed, precision, validation)
-    cache, test_only = Path(log_dir, CACHE), load is not True  # the run's name has digits of the training images, too
-    dataset = read_data(data, image_size=image_size, like=which.known, cache=cache, test_only=test_only)
+    test_only = load is not True  # the run's name has digits of the training images, too
+    dataset = read_data(data, image_size=image_size, like=which.known, log_dir=log_dir, test_only=test_only)
     source, start = which.start(dataset.info, training=False)
     result, _ = Trainer(backend(start.settings, framework, device, threads), framework, dataset, start).test()
     return result | {"checkpoint": str(source.path if source else "")}
@@ -112,7 +111,7 @@ def load(
     framework = framework or ("" if path is not True else backends.installed()[0])
     which = Selection(Path(log_dir), framework, path, config, changes, seed, precision, validation)
     named = data is None or path is not True
-    return which.run(MNIST if named else read_data(data, image_size=image_size, cache=Path(log_dir, CACHE)).info)
+    return which.run(MNIST if named else read_data(data, image_size=image_size, log_dir=log_dir).info)
 
 
 def report(
@@ -142,7 +141,7 @@ def report(
         from lenet.study import report as study
 
     require_at_least(1, steps=steps, seeds=seeds, jobs=jobs, threads=threads, save_every=save_every)
-    dataset = read_data(data, image_size=image_size, cache=Path(log_dir, CACHE))
+    dataset = read_data(data, image_size=image_size, log_dir=log_dir)
     configs = [config] if isinstance(config, str | Path) else [*(config or config_file.CONFIGS)]
     frameworks = [framework] if isinstance(framework, str) else [*(framework or sorted(backends.installed()))]
     for name in frameworks:

@@ -112,14 +112,16 @@ def value_of(key: str) -> Callable[[str], tuple[str, str]]:
 def check(flags: argparse.Namespace, error: Callable[[str], Any]) -> None:
     """Report flags that do not go together."""
     actions = {"train or --test": flags.train or flags.test, "report": flags.report}
-    actions |= {"predict": flags.predict, "export": flags.export}
+    actions |= {"predict": flags.predict, "export": flags.export, "describe": flags.describe}
     asked = [f"--{name}" for name, value in actions.items() if value]
     if not asked:
-        error("nothing to do: add --train --train_num N, or --test, --predict, --export or --report --train_num N")
+        error("nothing to do: add --train --train_num N, or --test, --predict, --export, --describe or --report")
     if flags.report and (flags.train or flags.test or flags.load is not None or flags.seed is not None):
         error("--report trains and tests by itself, from --seeds: leave --train, --test, --load and --seed out")
     if len(asked) > 1:
         error(f"{' and '.join(asked)} do not go together: one after the other")
+    if flags.describe and flags.load is True:
+        error("--describe needs the path of a run after --load, or no --load")
     if len(flags.export or []) > 1:
         error("one --export at a time")
     if flags.export and (flags.device or flags.threads):

@@ -92,16 +92,16 @@ class Settings:
         values = flat(self.architecture, self.training) | {"data": self.data.name, "precision": self.precision}
         return values if self.validation == self.data.validation_size else values | {"validation": self.validation}
 
-    def _all(self) -> dict[str, Any]:
-        own = flat(self.config.architecture, self.config.training)
+    @property
+    def values(self) -> dict[str, Any]:
+        """Every setting by its key."""
         sha256 = f"{self.data.training_sha256}, {self.data.test_sha256}"
         more = {"data's SHA-256": sha256, "seed": self.seed, "config": self.config.name}
-        return (
-            self._values()
-            | {"validation": self.validation}
-            | more
-            | {f"{key} in the config": value for key, value in own.items()}
-        )
+        return self._values() | {"validation": self.validation} | more
+
+    def _all(self) -> dict[str, Any]:
+        own = flat(self.config.architecture, self.config.training)
+        return self.values | {f"{key} in the config": value for key, value in own.items()}
 
 
 def flat(*parts: Any) -> dict[str, Any]:

@@ -1,24 +1,29 @@
-"""Damaged inputs for one reader: python fuzz.py {checkpoint,lenet1,idx,config} COUNT. Prints the counts."""
+"""Damaged inputs for one reader, such as checkpoint, idx, csv: python fuzz.py READER COUNT. Prints the counts."""
 
 import collections
 import json
 import re
 import resource
+import shutil
 import sys
 import tempfile
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import safetensors.numpy
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from conftest import write_idx
 from test_checkpoint import example
+from test_formats_of_data import as_csv, as_idx, as_npz
 
 from lenet import UserError
 from lenet.config import CONFIGS, load, to_toml
-from lenet.data import idx
+from lenet.data import cifar, idx
+from lenet.data import load as load_data
 from lenet.storage import checkpoint, lenet1
 from lenet.storage.checkpoint import KEY, Checkpoint
 
@@ -130,23 +135,114 @@ def swapped(generator, arrays):
 def fuzz_idx(generator, folder):
     """A file of 20 images, gzipped or not."""
     images = generator.integers(0, 256, (20, 28, 28), np.uint8)
+    contents = {}
     for name in ("plain", "zipped.gz"):
         write_idx(folder / name, images)
-    contents = {name: (folder / name).read_bytes() for name in ("plain", "zipped.gz")}
+        contents[name] = (folder / name).read_bytes()
 
     def attempt():
         name = str(generator.choice(list(contents)))
         (folder / name).write_bytes(mutate(generator, contents[name]))
-        other = "zipped.gz" if name == "plain" else "plain"
-        (folder / other).unlink(missing_ok=True)
-        found, _ = idx.read(folder, name.removesuffix(".gz"), (28, 28))
+        found = idx.read(folder / name)
         # Nothing in an IDX file says what its pixels should be: those may differ, the file's form not.
-        assert found.dtype == np.uint8
-        assert found.shape[0] > 0
-        assert found.shape[1:] == (28, 28)
-        again = folder / "again"
-        write_idx(again, found)
-        np.testing.assert_array_equal(idx.read(folder, "again", (28, 28))[0], found)
+        assert found.dtype in (np.uint8, np.dtype(">i4"))
+        assert found.size > 0
+        if found.dtype == np.uint8:
+            write_idx(folder / "again", found)
+            np.testing.assert_array_equal(idx.read(folder / "again"), found)
+
+    return attempt
+
+
+def fuzz_data(generator, folder, made, changed):
+    """Data of 40 small images; each attempt damages one of its files, and what is read is what IDX says of it, too."""
+    contents = [path.read_bytes() for path in changed]
+
+    def attempt():
+        n = int(generator.integers(len(changed)))
+        changed[n].write_bytes(mutate(generator, contents[n]))
+        try:
+            data = load_data(made)
+        finally:
+            changed[n].write_bytes(contents[n])
+        for split in (data.train, data.test):
+            assert split.images.dtype == split.labels.dtype == np.uint8
+            assert split.images.shape == (len(split.labels), *data.info.image_shape)
+            assert split.labels.max(initial=0) < len(data.info.classes)
+        shutil.rmtree(folder / "again", ignore_errors=True)
+        parts = {"train": data.train, "test": data.test}
+        as_idx(
+            folder / "again",
+            {part: split.images for part, split in parts.items()},
+            {p: s.labels for p, s in parts.items()},
+        )
+        if {*np.unique(np.concatenate([data.train.labels, data.test.labels]))} == {*range(len(data.info.classes))}:
+            assert load_data(folder / "again").info == data.info
+
+    return attempt
+
+
+def fuzz_csv(generator, folder):
+    """Two files, with a header and without."""
+    made = as_csv(folder / "mine")
+    (made / "my_test.csv").write_text((made / "my_test.csv").read_text().partition("\n")[2])
+    return fuzz_data(generator, folder, made, sorted(made.iterdir()))
+
+
+def fuzz_npz(generator, folder):
+    """An archive; half of the damage is in its arrays, under right checksums."""
+    path = as_npz(folder / "mine.npz")
+    with zipfile.ZipFile(path) as archive:
+        arrays = {name: archive.read(name) for name in archive.namelist()}
+    whole = fuzz_data(generator, folder, path, [path])
+
+    def attempt():
+        if generator.random() < 0.5:
+            return whole()
+        name = str(generator.choice(list(arrays)))
+        with zipfile.ZipFile(folder / "inside.npz", "w") as archive:
+            for each, content in arrays.items():
+                archive.writestr(each, mutate(generator, content) if each == name else content)
+        return load_data(folder / "inside.npz")
+
+    return attempt
+
+
+def fuzz_cifar(generator, folder):
+    """The six batches of CIFAR-10 with five records each."""
+    for name in [*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"]:
+        records = generator.integers(0, 256, (5, cifar.RECORD), np.uint8)
+        records[:, 0] = generator.integers(0, 10, 5)
+        (folder / "mine").mkdir(exist_ok=True)
+        (folder / "mine" / name).write_bytes(records.tobytes())
+    return fuzz_data(generator, folder, folder / "mine", sorted((folder / "mine").iterdir()))
+
+
+def fuzz_pictures(generator, folder):
+    """Folders of PNG, JPEG, TIFF, WebP, BMP and GIF files."""
+    made = folder / "mine"
+    for i in range(12):
+        for part in ("train", "test"):
+            place = made / part / f"{i % 2}"
+            place.mkdir(parents=True, exist_ok=True)
+            image = Image.fromarray(generator.integers(0, 256, (9, 9, 3), np.uint8))
+            ending = (".png", ".jpg", ".tif", ".webp", ".bmp", ".gif")[i // 2]
+            (image if i % 4 else image.convert("L")).save(place / f"{i}{ending}")
+    return fuzz_data(generator, folder, made, sorted(path for path in made.rglob("*.*") if path.is_file()))
+
+
+def fuzz_kept(generator, folder):
+    """What is kept of data that took long to read: damaged, it is read again."""
+    made, wanted = as_csv(folder / "mine"), None
+    wanted = load_data(made, log_dir=folder / "logs")
+    (kept,) = (folder / "logs/data").iterdir()
+    content = kept.read_bytes()
+
+    def attempt():
+        kept.write_bytes(mutate(generator, content))
+        found = load_data(made, log_dir=folder / "logs")
+        assert found.info == wanted.info
+        np.testing.assert_array_equal(found.train.images, wanted.train.images)
 
     return attempt
 

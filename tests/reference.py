@@ -10,11 +10,10 @@ ACTIVATIONS = {  # name -> (function, its derivative by the function's value)
 
 
 def pad(x, window, stride, value=0.0):
-    """x [n, h, w, c] padded SAME, and how much of it stands before the image: TensorFlow's definition."""
-    size = x.shape[1]
-    total = max((-(-size // stride) - 1) * stride + window - size, 0)
-    edges = (total // 2, total - total // 2)
-    return np.pad(x, [(0, 0), edges, edges, (0, 0)], constant_values=value), edges[0]
+    """x [n, h, w, c] padded SAME, and how much is above and left of the image: TensorFlow's definition."""
+    totals = [max((-(-size // stride) - 1) * stride + window - size, 0) for size in x.shape[1:3]]
+    edges = [(total // 2, total - total // 2) for total in totals]
+    return np.pad(x, [(0, 0), *edges, (0, 0)], constant_values=value), (edges[0][0], edges[1][0])
 
 
 def convolve(x, kernel, padding):
@@ -30,13 +29,18 @@ def convolve(x, kernel, padding):
 def convolve_backward(x, kernel, padding, dy):
     """The gradients by x and by the kernel."""
     size, (height, width) = kernel.shape[0], dy.shape[1:3]
-    padded, before = pad(x, size, 1) if padding == "same" else (x, 0)
+    padded, before = pad(x, size, 1) if padding == "same" else (x, (0, 0))
     dpadded, dkernel = np.zeros_like(padded), np.zeros_like(kernel)
     for i in range(size):
         for j in range(size):
             dkernel[i, j] = np.einsum("nhwc,nhwf->cf", padded[:, i : i + height, j : j + width], dy)
             dpadded[:, i : i + height, j : j + width] += dy @ kernel[i, j].T
-    return dpadded[:, before : before + x.shape[1], before : before + x.shape[2]], dkernel
+    return unpadded(dpadded, before, x), dkernel
+
+
+def unpadded(padded, before, x):
+    """The part of a padded array that is x's."""
+    return padded[:, before[0] : before[0] + x.shape[1], before[1] : before[1] + x.shape[2]]
 
 
 def pool_weights(x, conv):
@@ -46,9 +50,8 @@ def pool_weights(x, conv):
     """
     window, stride = conv.pool_window, conv.pool_stride
     padded, _ = pad(x, window, stride, -np.inf)
-    size = -(-x.shape[1] // stride)
-    for i in range(size):
-        for j in range(size):
+    for i in range(-(-x.shape[1] // stride)):
+        for j in range(-(-x.shape[2] // stride)):
             rows, columns = slice(i * stride, i * stride + window), slice(j * stride, j * stride + window)
             part = padded[:, rows, columns]  # [n, window, window, c]
             flat = part.reshape(len(x), -1, x.shape[3])
@@ -61,8 +64,8 @@ def pool_weights(x, conv):
 
 
 def pool(x, conv):
-    size = -(-x.shape[1] // conv.pool_stride)
-    y = np.zeros((len(x), size, size, x.shape[3]))
+    height, width = (-(-size // conv.pool_stride) for size in x.shape[1:3])
+    y = np.zeros((len(x), height, width, x.shape[3]))
     for i, j, _, _, weights, part in pool_weights(x, conv):
         y[:, i, j] = (weights * part).sum(axis=(1, 2))
     return y
@@ -74,7 +77,7 @@ def pool_backward(x, conv, dy):
     dpadded = np.zeros_like(padded)
     for i, j, rows, columns, weights, _ in pool_weights(x, conv):
         dpadded[:, rows, columns] += weights * dy[:, i, j][:, None, None]
-    return dpadded[:, before : before + x.shape[1], before : before + x.shape[2]]
+    return unpadded(dpadded, before, x)
 
 
 def gradients(network, parameters, images, labels):

@@ -15,7 +15,7 @@ import lenet
 @pytest.fixture
 def options(small_data, tmp_path):
     """The arguments of a short run."""
-    return {"log_dir": tmp_path / "api", "data_dir": small_data, "changes": {"batch_size": 20}}
+    return {"log_dir": tmp_path / "api", "data": small_data, "changes": {"batch_size": 20}}
 
 
 def test_a_run_of_the_api_is_that_of_the_command_line(framework, options, train, reader):
@@ -31,7 +31,7 @@ def test_a_run_of_the_api_is_that_of_the_command_line(framework, options, train,
     assert run.predictions.sum(axis=1) == pytest.approx(np.ones(300), rel=1e-6)
     assert run.checkpoint.state.parameters["conv1/kernel"].shape == (5, 5, 1, 6)
     assert run == lenet.load(folder / "checkpoint.safetensors")
-    tested = framework.do(jobs.api, "test", load=folder, data=options["data_dir"], **name)
+    tested = framework.do(jobs.api, "test", load=folder, data=options["data"], **name)
     assert tested["test_accuracy"] == run.result["test_accuracy"]
     assert {type(version) for version in tested["versions"].values()} == {str}  # torch's own is another type
     assert tested["checkpoint"] == str(folder / "checkpoint.safetensors")
@@ -67,7 +67,11 @@ def test_other_threads_in_the_same_process_are_refused_or_work(framework, option
         ("train", {"precision": "float16", "steps": 1}, "precision: must be one of float32, float64, bfloat16"),
         ("train", {"seed": -1, "steps": 1}, "seed: must be 0 or more, not -1"),
         ("train", {"changes": {"lerning_rate": 1}, "steps": 1}, "lerning_rate: unknown key"),
-        ("train", {"changes": {"batch_size": 99_999}, "steps": 1}, "batch size 99999: there are 55000 training images"),
+        (
+            "train",
+            {"changes": {"batch_size": 99_999}, "steps": 1},
+            "batch size 99999: there are 55,000 training images beside 5,000 held out",
+        ),
         ("train", {"steps": 0}, "steps: must be 1 or more, not 0"),
         ("train", {"steps": -1, "load": True}, "steps: must be 0 or more, not -1"),
         ("train", {"steps": 1, "save_every": 0}, "save_every: must be 1 or more, not 0"),

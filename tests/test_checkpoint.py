@@ -62,7 +62,9 @@ def test_any_reader_of_safetensors_finds_the_canonical_names(tmp_path):
     saved = example()
     saved.save(tmp_path / "file")
     arrays = load_file(tmp_path / "file")
-    expected = {prefix + name for prefix in ("", "first_moment/", "second_moment/") for name in small_settings().network.shapes}
+    expected = {
+        prefix + name for prefix in ("", "first_moment/", "second_moment/") for name in small_settings().network.shapes
+    }
     assert arrays.keys() == expected
     np.testing.assert_array_equal(arrays["first_moment/conv1/kernel"], saved.state.first_moment["conv1/kernel"])
 

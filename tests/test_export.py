@@ -73,13 +73,13 @@ def run_of(architecture, folder):
     return run
 
 
-def loaded(lines, folder, images, expression="logits"):
+def loaded(lines, folder, images, expression="logits", read=json.loads):
     """The logits of images.npy by printed lines of Python, in another folder and process, and what these print."""
     (folder / "images.npy").write_bytes((images / "images.npy").read_bytes())
     code = f"{lines}\nnp.save('logits.npy', np.asarray({expression}))\n"
     done = subprocess.run([sys.executable, "-I", "-c", code], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return np.load(folder / "logits.npy"), json.loads(done.stdout)
+    return np.load(folder / "logits.npy"), read(done.stdout)
 
 
 @pytest.mark.parametrize("architecture", [*(load(name).architecture for name in CONFIGS), *PADDED.values()])
@@ -130,7 +130,8 @@ def test_pytorchs_parameters_of_every_padding_are_loaded_or_refused(pool, worker
         return
     lines = workers["pytorch"].do(jobs.exported, run.folder, f"{tmp_path}/model.pt")
     found, _ = loaded(lines, tmp_path, images, FILES["model.pt"][1])
-    wanted = forward.logits(PADDED[pool], run.checkpoint.state.parameters, np.load(images / "images.npy"))
+    network, parameters = run.checkpoint.settings.network, run.checkpoint.state.parameters
+    wanted = forward.logits(network, parameters, np.load(images / "images.npy")[..., np.newaxis])
     np.testing.assert_allclose(found, wanted, atol=1e-4 * max(1, np.abs(wanted).max()))
 
 

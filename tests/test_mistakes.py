@@ -91,8 +91,16 @@ def mistakes():
         ["--test", "--load", "{tmp}/float8"],
         "float8: not a checkpoint, or not a whole one: its format",
     )
-    yield "no data folder", [*train, "--data_dir", "{tmp}/nowhere"], "{tmp}/nowhere: there is no file train-images"
-    yield "batch of all", [*train, "--batch_size", "55001"], "batch size 55001: there are 55000 training images"
+    yield (
+        "no data folder",
+        [*train, "--data_dir", "{tmp}/nowhere"],
+        "{tmp}: there is no file or folder nowhere; the folder holds ",
+    )
+    yield (
+        "batch of all",
+        [*train, "--batch_size", "55001"],
+        "batch size 55001: there are 55,000 training images beside 5,000 held out",
+    )
     yield "lying data file", [*train, "--data_dir", "{tmp}/lying"], "its header says 235,200 bytes of data"
 
 

@@ -138,15 +138,16 @@ def test_a_run_needs_no_file_of_its_config(small_data, tmp_path, capsys):
     config = tmp_path / "mine.toml"
     config.write_text("conv = [{ filters = 3 }]\ndense = [5]\nbatch_size = 20")
     data, own = read_data(small_data), load(config)
-    settings = Settings(own.architecture, own.training, data.info, "float32", 0, own)
+    settings = Settings.of(own, data.info)
     config.unlink()
-    flags = {"data_dir": str(small_data), "device": "cpu", "threads": 1, "save_every": 500}
+    flags = {"data": str(small_data), "device": "cpu", "threads": 1, "save_every": 500}
     done = study.make([settings], ["pytorch"], 3, tmp_path, data, 1, flags, ["make"])
     run = Run.of(tmp_path, settings, "pytorch")
     assert (done.page, done.errors) == (tmp_path / "report/report.html", {})
     assert (run.checkpoint.settings, run.checkpoint.state.step) == (settings, 3)
     greedy = dataclasses.replace(settings, training=Training(batch_size=500))
     done = study.make([greedy], ["pytorch"], 3, tmp_path, data, 1, flags, [])
-    error = "batch size 500: there are 200 training images"
+    error = "batch size 500: there are 200 training images beside 22 held out; "
+    error += "choose a smaller --batch_size or --validation"
     assert done == study.Report(None, {Run.of(tmp_path, greedy, "pytorch"): error})
     assert capsys.readouterr().err.endswith(f"\nlenet: notice: {greedy.variant} pytorch seed 0 failed: {error}\n")

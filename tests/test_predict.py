@@ -14,10 +14,10 @@ from PIL import Image
 import lenet
 from lenet import UserError, config
 from lenet.data import load as read_data
+from lenet.data import picture
 from lenet.dataset import MNIST, DatasetInfo
 from lenet.settings import Settings
 from lenet.storage.checkpoint import Checkpoint
-from lenet.use import picture
 from lenet.use.preparation import is_handwriting, prepare
 
 
@@ -55,11 +55,12 @@ def test_a_folder_is_named_line_by_line_and_its_accuracy_is_that_of_the_test(fra
     said = [json.loads(line) for line in out]
     assert [each["path"] for each in said] == [str(path) for path in sorted(folder.rglob("*.png"))]
     for each in said:
-        assert each.keys() == {"path", "class", "probability", "probabilities"}
-        assert each["probability"] == each["probabilities"][each["class"]] == max(each["probabilities"])
+        assert each.keys() == {"path", "class", "index", "probability", "probabilities"}
+        assert each["probability"] == each["probabilities"][each["index"]] == max(each["probabilities"])
         assert sum(each["probabilities"]) == pytest.approx(1, abs=1e-12)
     logits = framework.do(jobs.logits_of, framework.name, model, images)
-    assert [each["class"] for each in said] == logits.argmax(axis=1).tolist()
+    assert [each["index"] for each in said] == logits.argmax(axis=1).tolist()
+    assert all(each["class"] == str(each["index"]) for each in said)
     code, out, err = predict(framework, model, folder)
     right = np.mean(logits.argmax(axis=1) == labels)
     assert right > 0.9
@@ -166,7 +167,7 @@ def test_what_the_network_sees_is_saved(framework, model, tmp_path):
     seen = {path.name: np.asarray(Image.open(path)) for path in (tmp_path / "seen").rglob("*.*")}
     assert seen.keys() == {"x.png", "y.png"}
     np.testing.assert_array_equal(seen["y.png"], images[1])
-    np.testing.assert_array_equal(seen["x.png"], prepare(picture.read(tmp_path / "in/a/x.jpg")))
+    np.testing.assert_array_equal(seen["x.png"], prepare(picture.read(tmp_path / "in/a/x.jpg", 1)[..., 0]))
 
 
 def test_saved_images_replace_nothing_and_never_share_a_name(framework, model, sorted_digits, tmp_path):
@@ -287,10 +288,12 @@ def test_no_damaged_picture_gives_a_traceback_or_noise(tmp_path, repeats, capfd)
     for i in range(count):
         path.write_bytes(damaged(contents[i % len(contents)], generator))
         try:
-            grey = picture.read(path)
-            assert grey.dtype == np.uint8
-            for make in (prepare, picture.fit):
-                assert make(grey).shape == (28, 28)
+            with picture.quietly():
+                grey, colour = picture.read(path, 1), picture.read(path, 3)
+                assert picture.look(path)[:2] == grey.shape[:2] == colour.shape[:2]
+            assert grey.dtype == colour.dtype == np.uint8
+            assert prepare(grey[..., 0]).shape == (28, 28)
+            assert picture.fit(colour, 20, 28).shape == (20, 28, 3)
         except UserError as error:
             assert "\n" not in str(error)
             refused += 1

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 from lenet import UserError
 from lenet.data import load as read_data
-from lenet.use import picture
+from lenet.data import picture
 from lenet.use.preparation import is_prepared, prepare
 
 SCALE = 10
@@ -81,7 +81,7 @@ def test_any_form_of_a_digit_becomes_what_it_was(form, digits, tmp_path):
     likeness = []
     for digit in digits:
         (tmp_path / "picture").write_bytes(FORMS[form](digit))
-        prepared = prepare(picture.read(tmp_path / "picture"))
+        prepared = prepare(picture.read(tmp_path / "picture", 1)[..., 0])
         assert (prepared.shape, prepared.dtype, prepared.max()) == ((28, 28), np.uint8, 255)
         # To within a pixel: the box of 20x20 is rounded once more.
         shifted = [np.roll(prepared, (y, x), (0, 1)) for y in (-1, 0, 1) for x in (-1, 0, 1)]
@@ -153,12 +153,17 @@ def test_an_empty_page_has_no_ink(page):
         prepare(page)
 
 
-def test_a_picture_of_other_data_is_fitted_and_keeps_its_shape_and_tone():
+def test_a_picture_of_other_data_is_fitted_and_keeps_its_shape_and_colours():
     wide = np.full((50, 100), 40, np.uint8)
     wide[10:40, 20:80] = 200
-    fitted = picture.fit(wide)
-    assert fitted.shape == (28, 28)
+    fitted = picture.fit(wide[..., np.newaxis], 28, 28)
+    assert fitted.shape == (28, 28, 1)
     assert (fitted[:7] == 40).all()
     assert (fitted[11:17, 8:20] == 200).all()
-    image = np.arange(784, dtype=np.uint8).reshape(28, 28)
-    assert picture.fit(image) is image
+    image = np.arange(784, dtype=np.uint8).reshape(28, 28, 1)
+    assert picture.fit(image, 28, 28) is image
+    colours = np.stack([wide, 255 - wide, wide // 2], axis=2)
+    fitted = picture.fit(colours, 40, 20)
+    assert fitted.shape == (40, 20, 3)
+    assert (fitted[:14] == (40, 215, 20)).all()
+    assert (fitted[18:21, 6:14] == (200, 55, 100)).all()

@@ -68,8 +68,8 @@ def test_the_report_says_what_the_runs_came_to(report, tmp_path):
     assert "2017" not in text.partition("## ")[0]  # other data, steps and batches than the 2017 report's
     assert text.startswith("# LeNet on small_data0~")
     words = " ".join(text.split())
-    assert "the confusion matrix (rows: true digit, columns: predicted digit)" in words
-    assert "most confident mistakes (true digit, predicted digit, probability)" in words
+    assert "the confusion matrix (rows: true class, columns: predicted class)" in words
+    assert "most confident mistakes (true class, predicted class, probability)" in words
     assert "computed by pytorch on cpu in float32; threads a run: " in words
     # The page needs no other file, and says the same.
     assert set(re.findall(r'(?:src|srcset)="(.{5})', page)) == {"data:"}

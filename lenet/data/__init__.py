@@ -31,20 +31,20 @@ def load(
     *,
     image_size: int | tuple[int, int] | None = None,
     like: DatasetInfo | None = None,
-    cache: str | Path | None = None,
+    log_dir: str | Path | None = None,
     test_only: bool = False,
 ) -> Dataset:
     """Read the data at a path; without one, or for "mnist", MNIST, which is included.
 
     `image_size` is the side, or height and width, that pictures are fitted to; by default the commonest. `like` is the
-    info of the data that a run was trained on: pictures take its shape, labels the numbers of its classes. `cache` is a
-    folder for what takes long to read. `test_only` leaves the training images out, which need not be there then.
+    info of the data that a run was trained on: pictures take its shape, labels the numbers of its classes. What takes
+    long to read is kept in `log_dir`. `test_only` leaves the training images out, which need not be there then.
     Raises UserError for what is missing, damaged, too large or not understood.
     """
     try:
         source = find(EMBEDDED if path is None or (str(path) == "mnist" and not Path(path).exists()) else Path(path))
         parts = ("test",) if test_only else ("train", "test")
-        dataset = _dataset(source, _shape(image_size, like), like, cache, parts)
+        dataset = _dataset(source, _shape(image_size, like), like, log_dir, parts)
     except MemoryError:
         raise UserError(f"{path}: not enough memory for it; choose a smaller --image_size, or less data") from None
     height, width, _ = _shape(image_size, None)
@@ -86,10 +86,10 @@ def _dataset(
     source: Source,
     shape: tuple[int | None, ...],
     like: DatasetInfo | None,
-    cache: str | Path | None,
+    log_dir: str | Path | None,
     parts: Sequence[str],
 ) -> Dataset:
-    examples = cached(source, parts, shape, cache)
+    examples = cached(source, parts, shape, log_dir)
     shapes = {found.images.shape[1:] for found in examples.values()}
     if len(shapes) > 1:
         raise UserError(
@@ -98,13 +98,15 @@ def _dataset(
     classes, numbers = _classes(source, np.concatenate([found.labels for found in examples.values()]), like)
     splits = {part: Split(found.images, numbers[found.labels]) for part, found in examples.items()}
     empty = Split(splits["test"].images[:0], splits["test"].labels[:0])
-    dataset = Dataset(splits.get("train", empty), splits["test"], _info(source, splits, classes))
+    dataset = Dataset(splits.get("train", empty), splits["test"], _info(source, splits, classes, like))
     if dataset.info != MNIST and "train" in parts:
         _notice_oddities(dataset)
     return dataset
 
 
-def _info(source: Source, splits: Mapping[str, Split], classes: tuple[str, ...]) -> DatasetInfo:
+def _info(
+    source: Source, splits: Mapping[str, Split], classes: tuple[str, ...], like: DatasetInfo | None
+) -> DatasetInfo:
     files = {"train": "train", "test": "t10k"}  # MNIST's names
     sha256 = {
         f"{files[part]}-{kind}": idx.sha256(array)
@@ -119,6 +121,8 @@ def _info(source: Source, splits: Mapping[str, Split], classes: tuple[str, ...])
         return MNIST
     name = name_by_content(source.name, "".join(sha256.values()))
     training, test = (part_sha256(sha256, part) for part in files.values())
+    if like and not training and test == like.test_sha256:
+        return like
     images = splits["train"].labels.size if "train" in splits else MNIST.training_images
     try:
         info = DatasetInfo(name, training, test, splits["test"].images.shape[1:], classes, images)

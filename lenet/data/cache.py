@@ -14,22 +14,23 @@ from lenet.data.source import Examples, Source
 from lenet.errors import UserError
 from lenet.system.files import replacing
 
+FOLDER = "data"  # in the log folder
 VERSION = 1  # of what the readers make of a file
 
 
 def cached(
-    source: Source, parts: Sequence[str], shape: tuple[int | None, ...], folder: str | Path | None
+    source: Source, parts: Sequence[str], shape: tuple[int | None, ...], log_dir: str | Path | None
 ) -> dict[str, Examples]:
-    """Return what a source reads, from the folder if it is there and the files have not changed since.
+    """Return what a source reads, from the log folder if it is there and the files have not changed since.
 
     What is there is only used if its SHA-256 is right. Where the folder cannot be written, nothing is kept.
     """
-    files = source.files(parts) if folder else []
-    if not files or folder is None:
+    files = source.files(parts) if log_dir else []
+    if not files or log_dir is None:
         return source.read(parts, shape)
     place = json.dumps([str(source.path.resolve()), parts, shape])
     key = _sha256(json.dumps([VERSION, place, sorted(source.names.items()), files]).encode())
-    path = Path(folder) / f"{_sha256(place.encode())[:12]}.safetensors"
+    path = Path(log_dir, FOLDER) / f"{_sha256(place.encode())[:12]}.safetensors"
     if (found := _load(path, key, parts)) is not None:
         return found
     examples = source.read(parts, shape)

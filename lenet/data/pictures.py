@@ -36,11 +36,14 @@ class Folders(Source):
     """train/<class>/* and test/<class>/*; or <class>/* alone, and a tenth of each class is held out for the test."""
 
     found: dict[str, list[File]]
+    whole: bool  # without folders for train and test
 
     @classmethod
     def find(cls, path: Path) -> Self | None:
         """Return the pictures in the folders below a folder."""
-        folders = _folders(path) if path.is_dir() else {}
+        if not path.is_dir():
+            return None
+        folders = _folders(path)
         parts = [part for part in PARTS if part in folders and _folders(folders[part])]
         if parts:
             found = {part: _files(folders[part]) for part in parts}
@@ -52,19 +55,22 @@ class Folders(Source):
             }
         if not any(found.values()):
             return None
-        return cls(path, path.resolve().name, dict(enumerate(_classes(found))), found)
+        return cls(path, path.resolve().name, dict(enumerate(_classes(found))), found, not parts)
 
     def read(self, parts: Sequence[str], shape: tuple[int | None, ...]) -> dict[str, Examples]:
         """See Source.read. The size is by default the commonest; the pictures are in colour if one of them is."""
+        if not 2 <= len(self.names) <= MAXIMUM_CLASSES:
+            raise UserError(f"{self.path}: {len(self.names):,} classes; from 2 to {MAXIMUM_CLASSES} can be trained")
         for part in parts:
             if not self.found.get(part):
+                if self.whole:
+                    text = "no class has two pictures, so none can be held out for the test"
+                    raise UserError(f"{self.path}: {text}")
                 other = next(iter(self.found))
                 advice = f"; or give {self.path / other} alone, and a tenth of it is held out for the test"
                 raise missing(self.path, f"folder {part} with pictures in a folder for each class", advice)
         if "train" in parts and (unknown := self._classes("test") - self._classes("train")):
             raise missing(self.path / "train", f"folder {printable(min(unknown))}, which test has")
-        if len(self.names) > MAXIMUM_CLASSES:
-            raise UserError(f"{self.path}: {len(self.names):,} classes; at most {MAXIMUM_CLASSES} can be trained")
         height, width, channels = self._shape(parts, shape)
         numbers = {name: number for number, name in self.names.items()}
         files = [file for part in parts for file in self.found[part]]
@@ -121,16 +127,21 @@ def _folders(path: Path) -> dict[str, Path]:
 def _files(path: Path) -> list[File]:
     """Return the pictures of each class below a folder, in their order."""
     files: list[File] = []
+    above = tuple(_identity(folder) for folder in (path, *path.resolve().parents))
     for class_name, folder in _folders(path).items():
-        files += _below(str(folder), class_name, "", ())
+        files += _below(str(folder), class_name, "", above)
     return sorted(files)
+
+
+def _identity(folder: str | Path) -> tuple[int, int]:
+    status = os.stat(folder)  # noqa: PTH116 - it takes both
+    return status.st_dev, status.st_ino
 
 
 def _below(folder: str, class_name: str, place: str, above: tuple[tuple[int, int], ...]) -> Iterator[File]:
     """Yield the pictures in a folder and in those below it; `above` are those it is in, to notice a circle."""
     try:
-        status = os.stat(folder)  # noqa: PTH116 - a Path for each of 60,000 pictures takes longer than the rest
-        here = (status.st_dev, status.st_ino)
+        here = _identity(folder)
         if here in above:
             notice_once(f"{printable(folder)} leads back to a folder above it, so it is left out")
             return

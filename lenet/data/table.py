@@ -85,9 +85,12 @@ def _read(path: Path, file: BinaryIO) -> Examples:
     has_header = not all(re.fullmatch(r"-?\d+", cell) for cell in cells)
     side, channels = _shape(path, cells, has_header)
     label = next((cells.index(name) for name in LABELS if name in cells), 0) if has_header else 0
-    rows = lines if has_header else chain([first], lines)
+    start = next(lines, "") if has_header else first
+    if not start:
+        raise UserError(f"{path}: there is no image in it, only a header")
+    rows = chain([start], lines)
     try:
-        # int16 and not uint8: a pixel of 300 would become 44.
+        # int16, and not uint8, in which a pixel of 300 would become 44.
         table = np.loadtxt(
             rows, np.int16, delimiter=delimiter, quotechar='"', comments=None, ndmin=2, max_rows=MAXIMUM_COUNT + 1
         )
@@ -129,5 +132,6 @@ def _shape(path: Path, cells: Sequence[str], has_header: bool) -> tuple[int, int
 
 def _plain(reason: str, has_header: bool) -> str:
     """NumPy's words for a line that is wrong, with the line's number in the file and without advice for programs."""
-    reason = re.sub(r"at row (\d+)", lambda match: f"in line {int(match[1]) + 1 + has_header}", reason)
+    first = 0 if "changed" in reason else 1  # NumPy counts rows from 1 there, else from 0
+    reason = re.sub(r"at row (\d+)", lambda match: f"in line {int(match[1]) + first + has_header}", reason)
     return " ".join(reason.partition(";")[0].split())

@@ -22,12 +22,12 @@ def main(
     steps: int,
     log_dir: str,
     data: str | None,
-    image_size: int | tuple[int, int] | None,
+    image_size: int | tuple[int, int] | None = None,
     **machine: Any,
 ) -> int:
     """Bring the run to `steps`, from its checkpoint if it has one, and test it."""
     wanted = read(Settings, settings)
-    dataset = read_data(data, image_size=image_size, cache=Path(log_dir, api.CACHE))
+    dataset = read_data(data, image_size=image_size, log_dir=log_dir)
     if dataset.info != wanted.data:
         raise UserError("the data has changed since the report began; start it again")
     run = Run.of(Path(log_dir), wanted, framework)
