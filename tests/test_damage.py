@@ -12,7 +12,6 @@ from test_checkpoint import example
 from lenet import UserError
 from lenet.storage.checkpoint import Checkpoint
 
-
 READERS = ["checkpoint", "lenet1", "config", "idx", "csv", "npz", "cifar", "pictures", "kept"]
 
 
