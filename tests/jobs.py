@@ -68,11 +68,11 @@ def train(framework, network, precision, start, indices, learning_rate=1e-4, dev
     return cross_entropies, accuracies, backend.read_state()
 
 
-def train_on(framework, network, start, images, labels, learning_rate):
-    """Make float64 steps on batches [steps, batch, ...]; returns cross-entropies, the state, and the logits after."""
-    backend = backends.load(framework)(network, "float64", "cpu", default_threads())
+def train_on(framework, network, precision, start, images, labels, device="cpu"):
+    """Make steps on batches [steps, batch, ...]; returns the cross-entropies, the state, and the logits after."""
+    backend = backends.load(framework)(network, precision, device, default_threads())
     backend.write_state(start)
-    cross_entropies, _ = backend.train(images, labels, np.full(len(images), learning_rate))
+    cross_entropies, _ = backend.train(images, labels, np.full(len(images), 1e-4))
     return cross_entropies, backend.read_state(), backend.logits(images[0])
 
 

@@ -87,7 +87,7 @@ def test_float64_agrees_with_numpy_and_between_frameworks(name, workers):
         for steps in (1, 5):
             batches = list(zip(images[:steps], labels[:steps], strict=True))
             expected, *expected_arrays = reference.train(network, start.parameters, batches)
-            arguments = network, start, images[:steps], labels[:steps], 1e-4
+            arguments = network, "float64", start, images[:steps], labels[:steps]
             found = {
                 framework: worker.do(jobs.train_on, framework, *arguments) for framework, worker in workers.items()
             }

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from test_parity import INDICES, LENET, initial, same
 
+from lenet.network import Network
+
 STEPS = INDICES[:12]
 
 
@@ -22,6 +24,20 @@ def test_a_gpu_gives_the_numbers_of_the_processor_and_always_the_same(framework,
     assert np.array_equal(cross_entropies, again)
     for one, other in zip(state.arrays, same_state.arrays, strict=True):
         assert all(np.array_equal(one[key], other[key]) for key in one)
+
+
+@pytest.mark.parametrize(("shape", "classes"), [((32, 32, 3), 10), ((28, 28, 1), 47), ((13, 22, 3), 3)])
+def test_a_gpu_computes_the_same_of_any_shape(framework, process, shape, classes):
+    name, generator = framework.name, np.random.default_rng(0)
+    if not framework.do(jobs.finds_gpu, name):
+        pytest.skip("there is no GPU")
+    images = generator.integers(0, 256, (12, 20, *shape), np.uint8)
+    labels = generator.integers(0, classes, (12, 20), np.uint8)
+    network = Network(LENET.architecture, shape, classes)
+    arguments = name, network, "float32", initial("float32", network), images, labels
+    expected, *_ = framework.do(jobs.train_on, *arguments)
+    found, *_ = process.do(jobs.train_on, *arguments, device="gpu")
+    assert same(found, expected, 1e-4)
 
 
 def test_no_float32_of_pytorch_is_tf32(workers):
