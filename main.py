@@ -60,8 +60,8 @@ def test(**options: Any) -> int:
 
 def describe(**options: Any) -> int:
     """Print what would be trained; that is the same in every framework and on every device."""
-    same = {key: value for key, value in options.items() if key not in ("framework", "device", "threads")}
-    description = lenet.describe(**same)
+    machine = ("framework", "device", "threads")
+    description = lenet.describe(**{key: value for key, value in options.items() if key not in machine})
     return print_text(f"{description.text}\n") or print_place(description.sheet, "Examples:")
 
 
@@ -76,8 +76,7 @@ def predict(predict: Sequence[Path], json: bool = False, save_prepared: Path | N
 
 def export(export: list[str], **options: Any) -> int:
     """Export the model, and print the lines that load it."""
-    run = lenet.load(options.pop("load", True), **options)
-    return print_text(run.export(export[0]))
+    return print_text(lenet.load(options.pop("load", True), **options).export(export[0]))
 
 
 def report(**options: Any) -> int:
@@ -94,8 +93,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     flag = parser.add_argument_group("what to do").add_argument
     flag("-t", "--train", action="store_true", help="train for --train_num steps, test, and save")
     flag("-e", "--test", action="store_true", help="test a run on the test images: this run, or the one of --load")
-    several: dict[str, Any] = {"nargs": "+", "action": "extend", "metavar": "PATH"}
-    flag("--predict", **several, type=path, help="say which digit each picture shows, a file or a folder")
+    predict_help = "say what each picture shows, a file or a folder"
+    flag("--predict", nargs="+", action="extend", type=path, metavar="PATH", help=predict_help)
     endings = ".onnx, .pt2, .pt, .safetensors, .keras, .html, or / for TensorFlow's SavedModel"
     flag("--export", action="append", type=file_name, metavar="FILE", help=f"write the model for others: {endings}")
     flag("--describe", action="store_true", help="show what the data is, what the network is on it, and the settings")
@@ -139,12 +138,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     flag = parser.add_argument_group("the machine").add_argument
     device = choice(DEVICES, {"cuda": "gpu"})
     flag("--device", **device, help="device that computes (default: auto, a GPU if there is one)")
-    flag(
-        "--threads",
-        type=whole_number(1, os.cpu_count() or 1),
-        metavar="N",
-        help="number of threads (default: OMP_NUM_THREADS, or the cores)",
-    )
+    threads = whole_number(1, os.cpu_count() or 1)
+    flag("--threads", type=threads, metavar="N", help="number of threads (default: OMP_NUM_THREADS, or the cores)")
     flags = parser.parse(sys.argv[1:] if argv is None else argv)
     check(flags, parser.error)
     return as_arguments(flags)

@@ -14,7 +14,7 @@ from pathlib import Path
 from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from lenet.storage import checkpoint
+from lenet.system import tensors
 from lenet.trainer import Trainer
 
 OPERATIONS = ("open", "write", "fsync", "rename", "fsync_folder")
@@ -24,7 +24,7 @@ OPERATIONS = ("open", "write", "fsync", "rename", "fsync_folder")
 def sabotage(operation, how, save):
     """While it is entered, that operation of that save goes wrong."""
     saves = 0
-    save_file, path_replace, os_fsync, test = checkpoint.save_file, Path.replace, os.fsync, Trainer.test
+    save_file, path_replace, os_fsync, test = tensors.save_file, Path.replace, os.fsync, Trainer.test
 
     def strike(what):
         if what != operation or (save and saves != save):
@@ -62,7 +62,7 @@ def sabotage(operation, how, save):
 
     with (
         mock.patch.object(Trainer, "test", patched_test),
-        mock.patch.object(checkpoint, "save_file", patched_save_file),
+        mock.patch.object(tensors, "save_file", patched_save_file),
         mock.patch.object(Path, "replace", patched_replace),
         mock.patch.object(os, "fsync", patched_fsync),
     ):

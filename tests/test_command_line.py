@@ -1,14 +1,22 @@
 """What a user types and reads: help, mistakes, and what a run leaves behind."""
 
+import re
 import subprocess
 import sys
 
+import jobs
+import numpy as np
 import pytest
 from conftest import PACKAGES, PROJECT, files
+from PIL import Image
 
 import lenet
 import main
 from backends import FRAMEWORKS
+from lenet.config import load
+from lenet.data import load as read_data
+from lenet.dataset import MNIST
+from lenet.settings import Settings
 
 
 def python(code, *arguments):
@@ -24,8 +32,10 @@ def test_help_names_every_flag_and_imports_no_framework():
     )
     done = python(code)
     assert done.stdout.endswith("[]\n")
-    names = "train train_num load test framework log_dir config set data_dir seed batch_size learning_rate precision"
-    for name in (*names.split(), "device", "threads", "report", "seeds", "jobs", "save_every"):
+    names = (
+        "train train_num load test framework log_dir config set data data_dir seed batch_size learning_rate precision"
+    )
+    for name in (*names.split(), *["device", "threads", "report", "describe", "image_size", "validation", "seeds", "jobs", "save_every"]):
         assert f"--{name}" in done.stdout
     for group in ("what to do", "the run", "the study", "the machine"):
         assert f"\n{group}:\n" in done.stdout
@@ -103,3 +113,36 @@ def test_a_log_folder_that_cannot_be_written_is_refused(framework, tmp_path, sma
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "choose another with --log_dir" in err
     assert files(tmp_path) == before
+
+
+def test_describe_says_what_the_data_the_network_and_the_settings_are(small_data, tmp_path):
+    common = ["--describe", "--data", str(small_data), "--log_dir", str(tmp_path)]
+    code, out, err = jobs.command_line([*common, "--config", "lenet5", "--set", "dense=[7]", "--validation", "30"])
+    assert (code, err) == (0, "")
+    counts = [np.bincount(labels, minlength=10) for labels in labels_of(small_data, 30)]
+    rows = dict(re.findall(r"^  (\w+) +([\d, ]+)$", out, re.MULTILINE))
+    for digit in range(10):
+        assert rows[str(digit)].split() == [str(count[digit]) for count in counts]
+    assert rows["all"].split() == ["192", "30", "300"]
+    lenet5 = Settings.of(load("lenet5"), MNIST).changed({"dense": [7]}).network
+    for layer in lenet5.layers:
+        (line,) = re.findall(rf"^  {layer.name} .*$", out, re.MULTILINE)
+        assert line.split()[-2:] == [f"{layer.parameters:,}", f"{layer.multiply_adds:,}"]
+        assert "x".join(map(str, layer.kernel)) in line
+    assert f"Memory: {4 * lenet5.parameters / 1e6:.1f} MB for the parameters" in out
+    for line in ("dense = [7]", "validation = 30", "config = lenet5", "seed = 0"):
+        assert f"\n  {line}\n" in out
+    (sheet,) = (tmp_path / "data").glob("*.png")
+    assert out.endswith(f"\nExamples: {sheet}\n")
+    with Image.open(sheet) as picture:
+        assert picture.width > 500
+        assert len({*picture.convert("L").getdata()}) > 100
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]  # it trains nothing
+    code, _, err = jobs.command_line([*common, "--load"])
+    assert (code, "--describe needs the path of a run after --load" in err) == (2, True)
+
+
+def labels_of(folder, validation):
+    data = read_data(folder)
+    train, held_out = data.hold_out(validation)
+    return train.labels, held_out.labels, data.test.labels

@@ -44,7 +44,7 @@ def test_damaged_input_is_refused_or_read_as_what_it_says(reader, repeats):
     assert found.get("refused", 0) + found.get("accepted", 0) == count
     assert (found.get("refused", 0) > count / 4) == (reader != "kept")  # what was kept is read again
     assert found["longest"] < 5
-    assert found["growth"] < 256
+    assert found["growth"] < (1_500 if reader == "pictures" else 256)  # of MB; a picture may have 80,000,000 pixels
 
 
 def test_every_flipped_bit_of_a_checkpoint_is_noticed(repeats, tmp_path):

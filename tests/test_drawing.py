@@ -1,5 +1,6 @@
 """The page in a real browser: what it says is what --predict says, in light and dark, by mouse and by keyboard."""
 
+import base64
 import dataclasses
 import json
 
@@ -84,7 +85,7 @@ def test_ten_digits_are_what_predict_says(run, workers, tmp_path):
             assert page.evaluate(ANSWER).startswith(f"{np.argmax(percents)}: ")
             _, out, _ = workers["pytorch"].run("--predict", tmp_path / f"{digit}.png", "--load", run.folder, "--json")
             said = json.loads(out)
-            assert said["class"] == np.argmax(percents)
+            assert said["index"] == np.argmax(percents)
             np.testing.assert_allclose(percents, 100 * np.array(said["probabilities"]), atol=0.5)
         assert page.complaints() == []
     assert right >= 9
@@ -195,3 +196,40 @@ def test_a_page_of_other_data_sees_the_whole_drawing(tmp_path):
         np.testing.assert_allclose(
             seen(page).astype(int), picture.fit(canvas.reshape(280, 280, 1), 28, 28)[..., 0].astype(int), atol=2
         )
+
+
+@pytest.mark.parametrize("shape", [(32, 32, 3), (20, 30, 1)])
+def test_a_page_opens_a_picture_and_sees_what_predict_sees(shape, tmp_path):
+    names = tuple(f"kind {i}" for i in range(20))
+    data = dataclasses.replace(MNIST, name="things~1", image_shape=shape, classes=names)
+    settings = Settings.of(load("change_conv_number"), data)
+    run = Run(tmp_path / "checkpoint.safetensors")
+    Checkpoint.initial(settings).save(run.path)
+    run.export(tmp_path / "page.html")
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 90, 3), np.uint8)
+    pixels = pixels.reshape(6, 10, 9, 10, 3).mean(axis=(1, 3), keepdims=True).repeat(10, 1).repeat(10, 3)
+    picture_of = Image.fromarray(pixels.reshape(60, 90, 3).astype(np.uint8))
+    picture_of.save(tmp_path / "picture.png")
+    content = base64.b64encode((tmp_path / "picture.png").read_bytes()).decode()
+    wanted = picture.fit(picture.read(tmp_path / "picture.png", shape[2]), *shape[:2])
+    with browser.opened(tmp_path / "page.html", width=390) as page:
+        page.evaluate(
+            f"openPicture(new File([Uint8Array.from(atob('{content}'), c => c.charCodeAt(0))], 'x.png')).then(() => 0)"
+        )
+        page.wait("picture")
+        image = np.array(page.evaluate("Array.from(image())"), np.uint8).reshape(shape)
+        assert np.abs(image.astype(int) - wanted).max() <= (2 if 60 % shape[0] == 0 else 40)
+        assert np.abs(image.astype(int) - wanted).mean() < 3
+        page.evaluate(FRAME)
+        rows = page.evaluate("[...element('bars').children].map(row => row.textContent)")
+        logits = forward.logits(settings.network, run.checkpoint.state.parameters, image[np.newaxis])[0]
+        best = np.argsort(-logits)
+        assert len(rows) == 10
+        assert rows[0].startswith(names[best[0]])
+        page.evaluate("clear()")
+        page.evaluate(FRAME)
+        assert page.evaluate(ANSWER) == "Nothing is drawn yet."
+        page.evaluate("openPicture(new File(['no picture'], 'x.png')).then(() => 0)")
+        page.wait("element('answer').textContent === 'This picture cannot be read.'")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert page.complaints() == []

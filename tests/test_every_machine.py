@@ -118,7 +118,7 @@ backends.load({framework!r})
 used = next(int(line.split()[1]) for line in open('/proc/self/status') if line.startswith('VmSize'))
 resource.setrlimit(resource.RLIMIT_AS, 2 * [used * 1024 + ({gigabytes} << 30)])
 0"""
-    flags = ["--train", "--train_num", "3", "--framework", framework, "--batch_size", "55000"]
+    flags = ["--train", "--train_num", "3", "--framework", framework, "--batch_size", "55000", "--device", "cpu"]
     code, out, err = run(python(limit, *flags, "--log_dir", str(tmp_path)))
     assert (code, out) == (1, ""), err
     assert "not enough memory for 55000 images at once; choose a smaller --batch_size" in err

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from lenet.data.source import Examples, Source
 from lenet.errors import UserError
-from lenet.system.files import replacing
+from lenet.system import tensors
 
 FOLDER = "data"  # in the log folder
 VERSION = 1  # of what the readers make of a file
@@ -35,14 +34,13 @@ def cached(
         return found
     examples = source.read(parts, shape)
     arrays = {
-        f"{part}/{kind}": np.ascontiguousarray(array)  # the library writes others wrongly
+        f"{part}/{kind}": np.ascontiguousarray(array)  # for the SHA-256
         for part in parts
         for kind, array in examples[part]._asdict().items()
     }
     with contextlib.suppress(UserError, OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
-            save_file(arrays, temporary, {"lenet": json.dumps([key, _digest(arrays)])})
+        tensors.save(path, arrays, json.dumps([key, _digest(arrays)]))
     return examples
 
 
@@ -51,7 +49,7 @@ def _load(path: Path, key: str, parts: Sequence[str]) -> dict[str, Examples] | N
     try:
         path.open("rb").close()  # safetensors calls any file that it cannot open missing
         with safe_open(path, framework="numpy") as file:
-            found_key, digest = json.loads((file.metadata() or {})["lenet"])
+            found_key, digest = json.loads((file.metadata() or {})[tensors.KEY])
             if found_key != key:
                 return None
             arrays = file.get_tensors()

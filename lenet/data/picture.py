@@ -112,9 +112,10 @@ def fit(picture: np.ndarray, height: int, width: int) -> np.ndarray:
         return picture
     scale = min(height / old_height, width / old_width)
     size = max(1, round(old_width * scale)), max(1, round(old_height * scale))
+    method = Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR  # to shrink by means, as page/ does
     # Pillow counts in whole numbers: the same bytes on every machine.
     source = Image.fromarray(picture[..., 0] if channels == 1 else picture)
-    small = np.asarray(source.resize(size, Image.Resampling.BILINEAR)).reshape(size[1], size[0], channels)
+    small = np.asarray(source.resize(size, method)).reshape(size[1], size[0], channels)
     border = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
     image = np.empty((height, width, channels), np.uint8)
     image[:] = np.median(border, axis=0).astype(np.uint8)

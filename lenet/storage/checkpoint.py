@@ -1,6 +1,5 @@
 """Checkpoint: a training state and its Settings <-> one safetensors file."""
 
-import contextlib
 import dataclasses
 import hashlib
 import json
@@ -10,7 +9,6 @@ from typing import Any, Self
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from lenet.backend import TrainingState, storage_dtype
 from lenet.config import read
@@ -18,10 +16,10 @@ from lenet.errors import UserError
 from lenet.initialization import initial_parameters
 from lenet.settings import Settings
 from lenet.storage import lenet1, others
-from lenet.system.files import replacing
+from lenet.system import tensors
+from lenet.system.tensors import KEY
 
 FORMAT = "lenet-2"
-KEY = "lenet"  # the one metadata key: the library writes several in random order
 MAXIMUM_STEP = 2**53  # float64 counts no further
 DTYPES = {"float32": "F32", "float64": "F64"}  # NumPy's names -> those of safetensors
 PREFIXES = ("", "first_moment/", "second_moment/")  # of the arrays' names, in the order of TrainingState.arrays
@@ -67,7 +65,7 @@ class Checkpoint:
         UserError if it cannot be written, or if a number in it is not finite: the old file stays.
         """
         arrays = {
-            prefix + name: np.ascontiguousarray(array)  # the library writes a transposed view wrongly
+            prefix + name: np.ascontiguousarray(array)  # for the SHA-256
             for prefix, group in zip(PREFIXES, self.state.arrays, strict=True)
             for name, array in group.items()
         }
@@ -77,15 +75,7 @@ class Checkpoint:
         content |= {"settings": dataclasses.asdict(self.settings)}
         content |= {"history": [dataclasses.asdict(stage) for stage in self.history]}
         content |= {"sha256": _sha256(arrays, content)}
-        with replacing(path) as temporary:
-            temporary.touch()
-            usual_mode = temporary.stat().st_mode
-            try:
-                save_file(arrays, temporary, {KEY: json.dumps(content)})
-            except SafetensorError as error:
-                raise OSError(error) from None
-            with contextlib.suppress(OSError):  # some shares have no modes
-                temporary.chmod(usual_mode)  # the library lets no other user read it
+        tensors.save(path, arrays, json.dumps(content))
 
     @classmethod
     def load(cls, path: Path) -> Self:

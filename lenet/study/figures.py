@@ -186,15 +186,16 @@ def mistakes(
     predicted = probabilities.argmax(axis=1)
     wrong = np.flatnonzero(predicted != labels)
     surest = wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")][:25]
-    separator = ", predicted " if max(map(len, classes)) <= 2 else ",\npredicted "
+    is_short = max(map(len, classes)) <= 2
     for i, axes in enumerate(figure.subplots(5, 5).flat):
         axes.axis("off")
         if i < len(surest):
             n = surest[i]
             axes.imshow(images[n].squeeze(axis=2) if images.shape[3] == 1 else images[n], cmap="gray")
             true, answer = (_short(classes[number]) for number in (labels[n], predicted[n]))
-            title = f"{true}{separator}{answer}\n{100 * probabilities[n, predicted[n]]:.1f} %"
-            axes.set_title(title, fontsize=8 if len(separator) == 12 else 6, parse_math=False)
+            names = f"{true}, predicted {answer}" if is_short else f"{true}\n\N{RIGHTWARDS ARROW} {answer}"
+            probability = 100 * probabilities[n, predicted[n]]
+            axes.set_title(f"{names}\n{probability:.1f} %", fontsize=8 if is_short else 6, parse_math=False)
 
 
 def _short(name: str) -> str:

@@ -121,7 +121,7 @@ function image() {
 }
 
 /** Take a picture in place of what is drawn; reduced if it is large. */
-async function open(file) {
+async function openPicture(file) {
   if (!file) return;
   try {
     const bitmap = await createImageBitmap(file);
@@ -297,7 +297,7 @@ drawing.addEventListener("blur", () => {
 });
 element("undo").addEventListener("click", undo);
 element("clear").addEventListener("click", clear);
-if (element("file")) element("file").addEventListener("change", (event) => open(event.target.files[0]));
+if (element("file")) element("file").addEventListener("change", (event) => openPicture(event.target.files[0]));
 addEventListener("resize", paint);
 for (const query of ["(prefers-color-scheme: dark)", "print"]) matchMedia(query).addEventListener("change", paint);
 paint();
