@@ -1,5 +1,6 @@
 """docs/use.md: its Python runs as it stands there, and the lines of exported files are those that are printed."""
 
+import os
 import re
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import jobs
 import numpy as np
 import pytest
 from conftest import PROJECT
+from PIL import Image
 
 from lenet.config import load
 from lenet.data import load as read_data
@@ -65,3 +67,14 @@ def test_the_table_of_the_checkpoint_is_its_layout():
     rows = re.findall(r"\| `(\w+/\w+)` \| \[(.*?)\] \|", (PROJECT / "docs/use.md").read_text())
     shapes = {name: tuple(int(size) for size in shape.split(", ")) for name, shape in rows}
     assert shapes == Settings.of(load("lenet"), MNIST).network.shapes
+
+
+def test_docs_data_in_python(tmp_path):
+    (block,) = re.findall(r"```python\n(.*?)```", (PROJECT / "docs/data.md").read_text(), re.DOTALL)
+    for name in ("cat", "dog"):
+        (tmp_path / "my_pictures" / name).mkdir(parents=True)
+        for i in range(20):
+            Image.new("L", (40, 30), i).save(tmp_path / "my_pictures" / name / f"{i}.png")
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    done = subprocess.run([sys.executable, "-c", block], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.stdout == "32x32 ('cat', 'dog')\n(36, 32, 32, 1) (36,)\n", done.stderr

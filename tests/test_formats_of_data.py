@@ -71,6 +71,7 @@ FORMATS = {
     "torchvision's root": lambda folder: as_idx(folder / "KMNIST/raw").parents[1],
     "torchvision's folder": lambda folder: as_idx(folder / "KMNIST/raw").parent,
     "png": as_pictures,
+    "Train and Test": lambda folder: _renamed(_renamed(as_pictures(folder), "train", "Train"), "test", "Test"),
     "bmp": lambda folder: as_pictures(folder, ending=".bmp"),
     "csv": as_csv,
     "csv without a header": lambda folder: as_csv(folder, header=False),

@@ -1,8 +1,10 @@
 """Data of any kind as a Dataset: MNIST, IDX files, folders of pictures, CSV, .npz, CIFAR-10. A module each.
 
-from lenet import data
-digits = data.load("my_digits/")
-print(digits.info.size, digits.info.classes, digits.train.images.shape)
+    from lenet import data
+    mine = data.load("my_pictures/")
+    print(mine.info.size, mine.info.classes, mine.train.images.shape)
+
+See docs/data.md.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -47,9 +49,11 @@ def load(
         dataset = _dataset(source, _shape(image_size, like), like, log_dir, parts)
     except MemoryError:
         raise UserError(f"{path}: not enough memory for it; choose a smaller --image_size, or less data") from None
+    except OSError as error:
+        raise UserError(f"{error.filename or path}: cannot be read: {error.strerror or error}") from None
     height, width, _ = _shape(image_size, None)
     if image_size is not None and dataset.info.image_shape[:2] != (height, width):
-        raise UserError(f"{path}: its images are {dataset.info.size}; --image_size is for folders of pictures")
+        raise UserError(f"{source.path}: its images are {dataset.info.size}; --image_size is for folders of pictures")
     return dataset
 
 

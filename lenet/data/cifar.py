@@ -47,8 +47,6 @@ class Cifar(Source):
                 records.append(np.fromfile(path, np.uint8).reshape(-1, RECORD))
             except FileNotFoundError:
                 raise missing(self.path, f"file {name}") from None
-            except OSError as error:
-                raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
         all_records = np.concatenate(records)
         images = all_records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
         return Examples(np.ascontiguousarray(images), all_records[:, 0].astype(np.int64))

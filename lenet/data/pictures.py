@@ -43,10 +43,9 @@ class Folders(Source):
         """Return the pictures in the folders below a folder."""
         if not path.is_dir():
             return None
-        folders = _folders(path)
-        parts = [part for part in PARTS if part in folders and _folders(folders[part])]
+        parts = {name.lower(): folder for name, folder in _folders(path) if name.lower() in PARTS and _folders(folder)}
         if parts:
-            found = {part: _files(folders[part]) for part in parts}
+            found = {part: _files(folder) for part, folder in parts.items()}
         else:
             files = _files(path)
             test = a_tenth(np.unique([file.class_name for file in files], return_inverse=True)[1], _keys(files))
@@ -113,22 +112,17 @@ class Folders(Source):
         return height, width, channels
 
 
-def _folders(path: Path) -> dict[str, Path]:
-    """Return the folders in a folder by name, without those that are hidden."""
-    try:
-        names = sorted(
-            entry.name for entry in os.scandir(path) if entry.is_dir() and not entry.name.startswith((".", "__"))
-        )
-    except OSError as error:
-        raise UserError(f"{error.filename}: cannot be read: {error.strerror}") from None
-    return {picture.as_text(name): path / name for name in names}
+def _folders(path: Path) -> list[tuple[str, Path]]:
+    """Return the names and paths of the folders in a folder, without those that are hidden."""
+    entries = [entry for entry in os.scandir(path) if entry.is_dir() and not entry.name.startswith((".", "__"))]
+    return [(picture.as_text(entry.name), Path(entry.path)) for entry in entries]
 
 
 def _files(path: Path) -> list[File]:
     """Return the pictures of each class below a folder, in their order."""
     files: list[File] = []
     above = tuple(_identity(folder) for folder in (path, *path.resolve().parents))
-    for class_name, folder in _folders(path).items():
+    for class_name, folder in _folders(path):
         files += _below(str(folder), class_name, "", above)
     return sorted(files)
 
@@ -140,22 +134,19 @@ def _identity(folder: str | Path) -> tuple[int, int]:
 
 def _below(folder: str, class_name: str, place: str, above: tuple[tuple[int, int], ...]) -> Iterator[File]:
     """Yield the pictures in a folder and in those below it; `above` are those it is in, to notice a circle."""
-    try:
-        here = _identity(folder)
-        if here in above:
-            notice_once(f"{printable(folder)} leads back to a folder above it, so it is left out")
-            return
-        for entry in os.scandir(folder):
-            if entry.name[0] == ".":
-                continue
-            if entry.is_dir():
-                below = f"{place}{picture.as_text(entry.name)}/"
-                yield from _below(entry.path, class_name, below, (*above, here))
-            elif entry.name.lower().endswith(picture.ENDINGS):
-                name, status = picture.as_text(entry.name), entry.stat()
-                yield File(name, class_name, place, entry.path, status.st_size, status.st_mtime_ns)
-    except OSError as error:
-        raise UserError(f"{error.filename}: cannot be read: {error.strerror}") from None
+    here = _identity(folder)
+    if here in above:
+        notice_once(f"{printable(folder)} leads back to a folder above it, so it is left out")
+        return
+    for entry in os.scandir(folder):
+        if entry.name[0] == ".":
+            continue
+        if entry.is_dir():
+            below = f"{place}{picture.as_text(entry.name)}/"
+            yield from _below(entry.path, class_name, below, (*above, here))
+        elif entry.name.lower().endswith(picture.ENDINGS):
+            name, status = picture.as_text(entry.name), entry.stat()
+            yield File(name, class_name, place, entry.path, status.st_size, status.st_mtime_ns)
 
 
 def _keys(files: Sequence[File]) -> list[str]:

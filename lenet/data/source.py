@@ -100,20 +100,14 @@ def names_beside(folder: Path, *files: str) -> list[str]:
     path = next((folder / name for name in files if (folder / name).is_file()), None)
     if path is None:
         return []
-    try:
-        with path.open("rb") as file:
-            text = file.read(1 << 20).decode(errors="replace")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    with path.open("rb") as file:
+        text = file.read(1 << 20).decode(errors="replace")
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def missing(folder: Path, wanted: str, advice: str = "") -> UserError:
     """Return the error of a file or folder that is not there: what is, and which of it may be meant."""
-    try:
-        there = sorted(name for name in os.listdir(folder) if not name.startswith("."))  # noqa: PTH208 - text
-    except OSError as error:
-        return UserError(f"{folder}: cannot be read: {error.strerror}")
+    there = sorted(name for name in os.listdir(folder) if not name.startswith("."))  # noqa: PTH208 - text
     shown = ", ".join(map(printable, there[:SHOWN])) + (f" and {len(there) - SHOWN} more" * (len(there) > SHOWN))
     near = difflib.get_close_matches(wanted, there, 1, 0.75)
     meant = f"; did you mean {printable(near[0])}?" if near else ""
