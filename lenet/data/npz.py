@@ -10,16 +10,9 @@ from typing import IO, Self
 
 import numpy as np
 
-from lenet.data.source import (
-    Examples,
-    Source,
-    names_beside,
-    read_at_most,
-    require_limits,
-    split,
-    with_channels,
-)
+from lenet.data.source import Examples, Source, names_beside, read_at_most, require_limits, split, with_channels
 from lenet.errors import UserError
+from lenet.system.streams import printable
 
 # The names that Keras's files have, then MedMNIST's.
 NAMES = {
@@ -67,8 +60,8 @@ class NpzFile(Source):
         arrays = []
         for kind in ("images", "labels"):
             if (member := self._member(members, part, kind)) is None:
-                wanted = " or ".join(NAMES[part, kind])
-                raise UserError(f"{self.path}: there is no array {wanted}; it holds {', '.join(sorted(members))[:200]}")
+                wanted, there = " or ".join(NAMES[part, kind]), printable(", ".join(sorted(members))[:200])
+                raise UserError(f"{self.path}: there is no array {wanted}; it holds {there}")
             with archive.open(member) as file:
                 arrays.append(self._array(f"{self.path}: {member.filename}", file))
         images, labels = arrays

@@ -12,15 +12,7 @@ from typing import BinaryIO, Self, cast
 
 import numpy as np
 
-from lenet.data.source import (
-    MAXIMUM_COUNT,
-    Examples,
-    Source,
-    missing,
-    names_beside,
-    require_limits,
-    split,
-)
+from lenet.data.source import MAXIMUM_COUNT, Examples, Source, missing, names_beside, require_limits, split
 from lenet.errors import UserError
 
 NAME = re.compile(r"(?P<set>.*?)[-_. ]?(?P<part>train|test)\.csv(?:\.gz)?", re.IGNORECASE)
