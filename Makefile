@@ -3,7 +3,8 @@ FRAMEWORK ?= pytorch
 # Two files at once: much of a test's time is a framework's import, on one core.
 PYTEST = .venv/bin/python -m pytest --numprocesses 2 --dist loadfile
 TORTURE = $(addprefix tests/,test_kills.py test_faults.py test_signals.py test_damage.py test_parity.py \
-	test_predict.py test_export.py test_drawing.py test_names.py test_any_data.py)
+	test_predict.py test_export.py test_drawing.py test_names.py test_any_data.py \
+	test_every_machine.py)
 
 ifeq (,$(wildcard requirements/$(FRAMEWORK).txt))
 $(error FRAMEWORK is pytorch, tensorflow or keras, not '$(FRAMEWORK)')

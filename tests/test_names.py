@@ -2,13 +2,11 @@
 
 import json
 import re
-import subprocess
-import sys
 
 import browser
 import numpy as np
 import pytest
-from conftest import PROJECT, run_folder
+from conftest import run_folder
 from PIL import Image
 
 import lenet
@@ -28,10 +26,10 @@ def pictures(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def shown(pictures, tmp_path_factory):
+def shown(pictures, tmp_path_factory, workers):
     """Train, predict, describe, export and report by the command line; returns the log folder and what was printed."""
     logs = tmp_path_factory.mktemp("logs")
-    common = ["--framework", "pytorch", "--config", "lenet5", "--set", "conv.1.padding=same", "--log_dir", logs]
+    common = ["--config", "lenet5", "--set", "conv.1.padding=same", "--log_dir", logs]
     common += ["--data", pictures, "--batch_size", "20"]
     printed = {}
     actions = {
@@ -42,10 +40,9 @@ def shown(pictures, tmp_path_factory):
         "onnx": ["--export", logs / "model.onnx"],
     }
     for name, flags in actions.items():
-        command = [str(word) for word in (sys.executable, PROJECT / "main.py", *flags, *common)]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=logs)
-        assert done.returncode == 0, done.stderr
-        printed[name] = done.stdout + done.stderr
+        code, out, err = workers["pytorch"].run(*flags, *common)
+        assert code == 0, err
+        printed[name] = out + err
     return logs, printed
 
 
