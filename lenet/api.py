@@ -76,7 +76,7 @@ def test(
     device: str = "auto",
     threads: int | None = None,
 ) -> dict[str, Any]:
-    """Test a run on the test images, and change nothing; the arguments are those of `train`.
+    """Test a run on the test images, which changes no run; the arguments are those of `train`.
 
     With the path of a run, `data` needs no training images. Returns what result.json has, with the test's speed, and
     the `checkpoint` that was tested. Raises UserError.
@@ -148,7 +148,7 @@ def report(
         backends.require(name)
     given = {"precision": precision, "validation": validation}
     settings = [
-        Settings.of(config_file.load(name), dataset.info).changed(changes, seed=seed, **given)
+        Settings.of(config_file.load(name), dataset.info, changes, seed=seed, **given)
         for seed in range(seeds)
         for name in configs
     ]
@@ -171,9 +171,9 @@ def advance(
     save_every: int,
 ) -> None:
     """Train a run `steps` further, from the checkpoint `start` of the run `source`, or from step 0."""
-    held_out, batch_size = start.settings.validation, start.settings.training.batch_size
-    if batch_size > (left := len(dataset.train.labels) - held_out):
-        text = f"batch size {batch_size}: there are {max(left, 0):,} training images beside {held_out:,} held out"
+    batch_size, (train, validation) = start.settings.training.batch_size, dataset.hold_out(start.settings.validation)
+    if batch_size > (left := len(train.labels)):
+        text = f"batch size {batch_size}: there are {left:,} training images beside {len(validation.labels):,} held out"
         raise UserError(f"{text}; choose a smaller --batch_size or --validation")
     if start.state.step + steps > MAXIMUM_STEP:
         raise UserError(f"{steps} steps from step {start.state.step}: a run has at most {MAXIMUM_STEP}")

@@ -13,7 +13,7 @@ from lenet.errors import UserError
 
 MAXIMUM_SIDE = 512  # pixels
 MAXIMUM_CLASSES = 256  # labels are uint8
-LARGE = 50_000  # training images, from which on the first VALIDATION_SIZE are held out
+LARGE = 50_000  # training images, from which on VALIDATION_SIZE are held out, else a tenth
 VALIDATION_SIZE = 5_000
 # SHA-256 of the uncompressed files, as published.
 MNIST_SHA256 = {
@@ -45,6 +45,7 @@ class DatasetInfo:
     image_shape: tuple[int, ...] = (28, 28, 1)  # height, width, channels
     classes: tuple[str, ...] = field(default=tuple("0123456789"), compare=False)  # the name of each
     training_images: int = field(default=60_000, compare=False)
+    first_label: int = field(default=0, compare=False)  # of the first class, in the files
 
     def __post_init__(self) -> None:
         require_name(self.name)
@@ -89,14 +90,15 @@ class Dataset:
     def hold_out(self, count: int) -> tuple[Split, Split]:
         """Return the images to train on, and `count` that are held out for validation.
 
-        Of 50,000 or more the first are held out, else the same share of each class, the first of it. UserError if
-        less than an image of each class would be left.
+        They are the first, where that are 5,000 or more and every class is among them and among the others. Else they
+        are the same share of each class, its first. UserError if less than an image of each class would be left.
         """
         images, labels = self.train
         most = len(labels) - len(np.unique(labels))
         if not 1 <= count <= most:
             raise UserError(f"validation: must be from 1 to {most}, of {len(labels):,} training images, not {count}")
-        if len(labels) >= LARGE:
+        classes = len(np.unique(labels))
+        if count >= VALIDATION_SIZE and len(np.unique(labels[:count])) == classes == len(np.unique(labels[count:])):
             return Split(images[count:], labels[count:]), Split(images[:count], labels[:count])
         held_out = np.zeros(len(labels), bool)
         held_out[first_of_each_class(labels, count)] = True

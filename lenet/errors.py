@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 
 from lenet.system.interrupt import handling, stop
-from lenet.system.streams import print_line
+from lenet.system.streams import print_line, printable
 
 NOTICE = "lenet: notice: "  # how a notice begins
 
@@ -31,7 +31,7 @@ def require_at_least(least: int, **values: int | None) -> None:
 
 def notice(text: str) -> None:
     """Tell the user something that is not part of the result."""
-    print_line(NOTICE + text, sys.stderr)
+    print_line(NOTICE + _printable(text), sys.stderr)
 
 
 @functools.cache
@@ -53,5 +53,10 @@ def exit_code(action: Callable[[], int], program: str = "lenet") -> int:
     except KeyboardInterrupt as interrupt:
         number = next((arg for arg in interrupt.args if isinstance(arg, signal.Signals)), signal.SIGINT)
         message, code = f"stopped by {number.name}", 128 + number
-    print_line(f"{program}: {message}", sys.stderr)
+    print_line(f"{program}: {_printable(message)}", sys.stderr)
     return code
+
+
+def _printable(text: str) -> str:
+    """Return a text with what a terminal would obey in it escaped; a traceback keeps its lines."""
+    return "\n".join(map(printable, text.split("\n")))

@@ -41,11 +41,13 @@ class Settings:
             raise ValueError(f"seed: must be 0 or more, not {self.seed}")
 
     @classmethod
-    def of(cls, config: Config, data: DatasetInfo) -> Self:
-        """Return a config's own settings; UserError if its architecture does not suit the data."""
-        own = config.architecture, config.training
+    def of(cls, config: Config, data: DatasetInfo, changes: Mapping[str, Any] | None = None, **given: Any) -> Self:
+        """Return a config's own settings, changed as by `changed`; UserError if they do not suit the data."""
+        architecture, training = config_file.change(config.architecture, config.training, changes or {})
+        values: dict[str, Any] = {"precision": "float32", "seed": 0, "validation": data.validation_size}
+        values |= {key: value for key, value in given.items() if value is not None}
         try:
-            return cls(*own, data, "float32", 0, config, data.validation_size)
+            return cls(architecture, training, data, config=config, **values)
         except ValueError as error:
             raise UserError(f"config {config.name} on {data.name}: {error}") from None
 

@@ -273,7 +273,7 @@ BAD = {
     ),
     "pictures in no class": (
         lambda tmp: _written(_made(tmp / "mine") / "a.png", b"").parent,
-        "or folder of pictures for each class; the folder holds a.png",
+        "pictures are read from folders that are named after their classes",
     ),
     "a picture that cannot be read": (
         lambda tmp: _written(as_pictures(tmp / "mine") / "train/2/bad.png", b"GIF89").parents[2],

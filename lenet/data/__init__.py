@@ -16,7 +16,7 @@ import numpy as np
 from lenet.config import name_by_content
 from lenet.data import idx
 from lenet.data.cache import cached
-from lenet.data.cifar import Cifar
+from lenet.data.cifar import Cifar, require_no_pickles
 from lenet.data.idx import IdxFiles
 from lenet.data.npz import NpzFile
 from lenet.data.source import Source, missing
@@ -46,9 +46,12 @@ def load(
     try:
         source = find(EMBEDDED if path is None or (str(path) == "mnist" and not Path(path).exists()) else Path(path))
         parts = ("test",) if test_only else ("train", "test")
+        like = None if source.path == EMBEDDED else like  # whose labels never change
         dataset = _dataset(source, _shape(image_size, like), like, log_dir, parts)
     except MemoryError:
         raise UserError(f"{path}: not enough memory for it; choose a smaller --image_size, or less data") from None
+    except RecursionError:
+        raise UserError(f"{path}: its folders are too deep") from None
     except OSError as error:
         raise UserError(f"{error.filename or path}: cannot be read: {error.strerror or error}") from None
     height, width, _ = _shape(image_size, None)
@@ -59,16 +62,24 @@ def load(
 
 def find(path: Path) -> Source:
     """Return the data at a path, in whatever format; UserError if there is none that can be read."""
-    finders: list[Callable[[Path], Source | None]] = [IdxFiles.find, Cifar.find, CsvFiles.find, NpzFile.find]
-    for finder in [*finders, _find_pictures]:
+    finders: list[Callable[[Path], Source | None]] = [
+        IdxFiles.find,
+        Cifar.find,
+        _find_pictures,
+        CsvFiles.find,
+        NpzFile.find,
+    ]
+    if path.exists() and not (path.is_dir() or path.is_file()):
+        raise UserError(f"{path}: neither a folder nor a file")
+    for finder in finders:
         if source := finder(path):
             return source
     if not path.exists():
-        raise missing(path.parent, f"file or folder {path.name}")
+        raise missing(path.parent, path.name, "file or folder")
+    require_no_pickles(path)
     if path.is_dir():
-        raise missing(
-            path, "train-images-idx3-ubyte, train.csv, data_batch_1.bin, .npz, or folder of pictures for each class"
-        )
+        advice = "; pictures are read from folders that are named after their classes; see docs/data.md"
+        raise missing(path, "train-images-idx3-ubyte", advice=advice)
     raise UserError(f"{path}: not data that can be read; it may be a folder, a .csv or an .npz file")
 
 
@@ -99,17 +110,25 @@ def _dataset(
         raise UserError(
             f"{source.path}: the images of train and test differ in shape: {' and '.join(map(str, shapes))}"
         )
-    classes, numbers = _classes(source, np.concatenate([found.labels for found in examples.values()]), like)
+    labels = np.concatenate([found.labels for found in examples.values()])
+    classes, first_label, numbers = _classes(source, labels, like)
     splits = {part: Split(found.images, numbers[found.labels]) for part, found in examples.items()}
     empty = Split(splits["test"].images[:0], splits["test"].labels[:0])
-    dataset = Dataset(splits.get("train", empty), splits["test"], _info(source, splits, classes, like))
+    dataset = Dataset(splits.get("train", empty), splits["test"], _info(source, splits, classes, first_label, like))
     if dataset.info != MNIST and "train" in parts:
         _notice_oddities(dataset)
+    elif source.is_whole and dataset.info is not like:
+        count = len(dataset.test.labels)
+        notice(f"{dataset.info.name}: has no test part, so only a tenth of each class is tested, {count:,} images")
     return dataset
 
 
 def _info(
-    source: Source, splits: Mapping[str, Split], classes: tuple[str, ...], like: DatasetInfo | None
+    source: Source,
+    splits: Mapping[str, Split],
+    classes: tuple[str, ...],
+    first_label: int,
+    like: DatasetInfo | None,
 ) -> DatasetInfo:
     files = {"train": "train", "test": "t10k"}  # MNIST's names
     sha256 = {
@@ -129,16 +148,16 @@ def _info(
         return like
     images = splits["train"].labels.size if "train" in splits else MNIST.training_images
     try:
-        info = DatasetInfo(name, training, test, splits["test"].images.shape[1:], classes, images)
+        info = DatasetInfo(name, training, test, splits["test"].images.shape[1:], classes, images, first_label)
     except ValueError as error:
         raise UserError(f"{source.path}: {error}") from None
     return MNIST if info == MNIST else info
 
 
-def _classes(source: Source, labels: np.ndarray, like: DatasetInfo | None) -> tuple[tuple[str, ...], np.ndarray]:
-    """Return the classes' names, and the number of the class of each label: uint8 [largest label + 1].
+def _classes(source: Source, labels: np.ndarray, like: DatasetInfo | None) -> tuple[tuple[str, ...], int, np.ndarray]:
+    """Return the classes' names, the first label, and the number of each label's class: uint8 [largest label + 1].
 
-    Labels that begin at 1 get numbers from 0. Where a run knows all the names, the numbers are the run's.
+    Labels begin at 0 or at 1; where a run knows all the names, they begin as its own did, and the numbers are its own.
     """
     present = np.unique(labels).tolist()
     lowest, highest = present[0], present[-1]
@@ -146,33 +165,37 @@ def _classes(source: Source, labels: np.ndarray, like: DatasetInfo | None) -> tu
         raise UserError(f"{source.path}: a label is {lowest}; they must be 0 or more")
     if highest > MAXIMUM_CLASSES:
         raise UserError(f"{source.path}: a label is {highest:,}; at most {MAXIMUM_CLASSES} classes can be trained")
-    names = source.names
-    if names and lowest == 1 and highest not in names:  # a list of names, the first of which is that of label 1
-        names = {label + 1: name for label, name in names.items()}
-    if names and (unnamed := [label for label in present if label not in names]):
-        raise UserError(f"{source.path}: there are names for {len(names)} classes, but a label is {unnamed[-1]}")
-    known = names or {label: str(label) for label in range(int(lowest == 1), highest + 1)}
-    classes = tuple(known[label] for label in sorted(known))
-    numbers = {label: number for number, label in enumerate(sorted(known))}
-    if like and {known[label] for label in present} <= {*like.classes}:
+    first = int(lowest == 1 and len(source.names) <= highest)
+    if like and {*source.names} <= {*like.classes} and like.first_label <= lowest:
+        first = like.first_label
+    names = source.names or [str(label) for label in range(first, highest + 1)]
+    if highest - first >= len(names):
+        raise UserError(f"{source.path}: there are names for {len(names)} classes, but a label is {highest}")
+    numbers = {label: label - first for label in present}
+    classes = tuple(names)
+    if like and {names[number] for number in numbers.values()} <= {*like.classes}:
         classes = like.classes
-        numbers = {label: classes.index(known[label]) for label in present}
+        numbers = {label: classes.index(names[number]) for label, number in numbers.items()}
     table = np.zeros(highest + 1, np.uint8)
-    for label in present:
-        table[label] = min(numbers[label], 255)
-    return classes, table
+    table[list(numbers)] = list(numbers.values())
+    return classes, first, table
 
 
 def _notice_oddities(dataset: Dataset) -> None:
-    """Tell of test images that are trained on, and of classes that have a single image."""
+    """Tell of test images that are trained on, and of classes that have a single image or none to train on."""
     (images, labels), info = dataset.train, dataset.info
     trained = set(map(_digest, images))
     if count := sum(_digest(image) in trained for image in dataset.test.images):
         notice(f"{info.name}: {count:,} of the {len(dataset.test.labels):,} test images are training images, too")
-    counts = np.bincount(np.concatenate([labels, dataset.test.labels]), minlength=len(info.classes))
-    if single := [printable(info.classes[number]) for number in np.flatnonzero(counts == 1)]:
-        shown = ", ".join(single[:5]) + f" and {len(single) - 5} more" * (len(single) > 5)
-        notice(f"{info.name}: a single image, so none for the test or none to train on, in class {shown}")
+    trained_on = np.bincount(labels, minlength=len(info.classes))
+    counts = trained_on + np.bincount(dataset.test.labels, minlength=len(info.classes))
+    for odd, text in (
+        (counts == 1, "a single image, so none for the test or none to train on,"),
+        ((trained_on == 0) & (counts != 1), "no training image"),
+    ):
+        if names := [printable(info.classes[number]) for number in np.flatnonzero(odd)]:
+            shown = ", ".join(names[:5]) + f" and {len(names) - 5} more" * (len(names) > 5)
+            notice(f"{info.name}: {text} in class {shown}")
 
 
 def _digest(image: np.ndarray) -> bytes:

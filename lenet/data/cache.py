@@ -27,8 +27,8 @@ def cached(
     files = source.files(parts) if log_dir else []
     if not files or log_dir is None:
         return source.read(parts, shape)
-    place = json.dumps([str(source.path.resolve()), parts, shape])
-    key = _sha256(json.dumps([VERSION, place, sorted(source.names.items()), files]).encode())
+    place = json.dumps([str(source.path.absolute()), parts, shape])
+    key = _sha256(json.dumps([VERSION, place, source.names, files]).encode())
     path = Path(log_dir, FOLDER) / f"{_sha256(place.encode())[:12]}.safetensors"
     if (found := _load(path, key, parts)) is not None:
         return found

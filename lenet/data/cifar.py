@@ -23,12 +23,10 @@ class Cifar(Source):
     @classmethod
     def find(cls, path: Path) -> Self | None:
         """Return the batches in a folder, or in cifar-10-batches-bin below it; UserError for those in pickles."""
-        for folder in (path, path / "cifar-10-batches-bin", path / "cifar-10-batches-py"):
-            there = [file.name for file in sorted(folder.iterdir())] if folder.is_dir() else []
+        for folder in (path, path / "cifar-10-batches-bin"):
+            there = [file.name for file in folder.iterdir()] if folder.is_dir() else []
             if any(re.fullmatch(r"(data|test)_batch(_\d)?\.bin", name) for name in there):
-                return cls(folder, folder.resolve().name, dict(enumerate(names_beside(folder, "batches.meta.txt"))))
-            require_no_pickles(folder, there)
-        require_no_pickles(path.parent, [path.name])
+                return cls(folder, folder.resolve().name, names_beside(folder, "batches.meta.txt"))
         return None
 
     def read(self, parts: Sequence[str], shape: tuple[int | None, ...]) -> dict[str, Examples]:  # noqa: ARG002
@@ -46,14 +44,16 @@ class Cifar(Source):
                     raise UserError(f"{path}: {size:,} bytes; CIFAR-10's records have {RECORD:,} each")
                 records.append(np.fromfile(path, np.uint8).reshape(-1, RECORD))
             except FileNotFoundError:
-                raise missing(self.path, f"file {name}") from None
+                raise missing(self.path, name) from None
         all_records = np.concatenate(records)
         images = all_records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
         return Examples(np.ascontiguousarray(images), all_records[:, 0].astype(np.int64))
 
 
-def require_no_pickles(folder: Path, names: Sequence[str]) -> None:
-    """Raise UserError for pickles: reading one runs whatever code is in it."""
-    if found := [name for name in names if PICKLED.fullmatch(name) and (folder / name).is_file()]:
-        text = f"{folder / found[0]}: a pickle, which can run any code when it is read, so it is not read"
+def require_no_pickles(path: Path) -> None:
+    """Raise UserError if there are pickles: reading one runs whatever code is in it."""
+    folders = [folder for folder in (path, path / "cifar-10-batches-py") if folder.is_dir()]
+    files = [path, *(file for folder in folders for file in sorted(folder.iterdir()))]
+    if found := [file for file in files if PICKLED.fullmatch(file.name) and file.is_file()]:
+        text = f"{found[0]}: a pickle, which can run any code when it is read, so it is not read"
         raise UserError(f"{text}; CIFAR-10 comes in a binary version, too; other data may be an .npz file")

@@ -19,7 +19,7 @@ from lenet.system.files import replacing, writing
 from lenet.system.streams import printable
 
 EXAMPLES = 12  # of each class on the sheet
-EXAMPLE_SIDE = 56  # pixels, at least, of an example's longer side there
+EXAMPLE_SIDE = 56  # pixels, about, of an example's longer side there
 NAME_WIDTH = 150  # pixels
 
 
@@ -121,8 +121,10 @@ def _table(rows: Iterable[Sequence[str]]) -> str:
 def write_sheet(dataset: Dataset, path: Path) -> None:
     """Write the first training images of each class, a class a row, as one PNG; UserError if it cannot be written."""
     height, width, channels = dataset.info.image_shape
-    scale = max(1, round(EXAMPLE_SIDE / max(height, width)))
-    tall, wide = height * scale + 4, width * scale + 4
+    scale = EXAMPLE_SIDE / max(height, width)
+    scale = max(1, round(scale)) if scale > 0.5 else scale  # by whole numbers, or reduced
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    wide, tall = (side + 4 for side in size)
     classes = dataset.info.classes
     sheet = Image.new("RGB", (NAME_WIDTH + EXAMPLES * wide, len(classes) * max(tall, 20) + 4), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
@@ -132,8 +134,8 @@ def write_sheet(dataset: Dataset, path: Path) -> None:
         draw.text((4, top), printable(name)[:20], "black", font)
         for column, n in enumerate(np.flatnonzero(labels == row)[:EXAMPLES]):
             example = Image.fromarray(images[n, ..., 0] if channels == 1 else images[n])
-            enlarged = example.resize((width * scale, height * scale), Image.Resampling.NEAREST)
-            sheet.paste(enlarged, (NAME_WIDTH + column * wide, top))
+            method = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BOX
+            sheet.paste(example.resize(size, method), (NAME_WIDTH + column * wide, top))
     with writing(path.parent, "choose another --log_dir"):
         path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:

@@ -13,7 +13,16 @@ from typing import Any, BinaryIO, Self, cast
 
 import numpy as np
 
-from lenet.data.source import Examples, Source, missing, names_beside, read_at_most, require_limits, with_channels
+from lenet.data.source import (
+    Examples,
+    Source,
+    missing,
+    names_beside,
+    read_at_most,
+    require_file,
+    require_limits,
+    with_channels,
+)
 from lenet.errors import UserError, notice_once
 
 TYPES: dict[int, np.dtype[Any]] = {8: np.dtype("u1"), 12: np.dtype(">i4")}  # by the third byte of a file
@@ -63,7 +72,7 @@ class IdxFiles(Source):
                 raise UserError(f"{path}: not labels, but {_kind(labels)}")
             if len(images) != len(labels):
                 raise UserError(f"{self.path}: {len(images)} {part} images but {len(labels)} labels")
-            images = with_channels(path, images)
+            images = with_channels(self.found[part, "images"], images)
             if self.transposed:
                 notice_once(f"{self.name}: EMNIST's images are on their sides; they are turned upright")
                 images = np.ascontiguousarray(images.swapaxes(1, 2))
@@ -72,9 +81,7 @@ class IdxFiles(Source):
 
     def _file(self, part: str, kind: str) -> Path:
         if (part, kind) not in self.found:
-            raise missing(
-                self.path, f"file {'t10k' if part == 'test' else part}-{kind}-idx{'31'[kind == 'labels']}-ubyte"
-            )
+            raise missing(self.path, f"{'t10k' if part == 'test' else part}-{kind}-idx{'31'[kind == 'labels']}-ubyte")
         return self.found[part, kind]
 
 
@@ -88,15 +95,15 @@ def _sets(folder: Path) -> dict[str, Files]:
     return sets
 
 
-def _names(lines: Sequence[str]) -> dict[int, str]:
+def _names(lines: list[str]) -> list[str]:
     """Return the classes' names: from EMNIST's "label code-point ...", or a name a line."""
     pairs = [line.split() for line in lines]
     try:
         if lines and all(len(pair) > 1 for pair in pairs):
-            return {int(label): chr(int(code)) for label, code, *_ in pairs}
+            return [chr(int(code)) for _, code in sorted((int(label), code) for label, code, *_ in pairs)]
     except (ValueError, OverflowError):
         pass
-    return dict(enumerate(lines))
+    return lines
 
 
 def _kind(array: np.ndarray) -> str:
@@ -109,6 +116,7 @@ def read(path: Path) -> np.ndarray:
     The format: two zero bytes, the type (8: uint8, 12: int32), the rank, the sizes (big-endian), the data. UserError
     if the file is damaged or not what it says.
     """
+    require_file(path)
     try:
         with cast(BinaryIO, gzip.open(path) if path.suffix == ".gz" else path.open("rb")) as file:
             zeros, kind, rank = struct.unpack(">HBB", read_at_most(file, 4).ljust(4, b"\1"))

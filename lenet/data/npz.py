@@ -36,7 +36,7 @@ class NpzFile(Source):
             raise UserError(f"{path}: holds several .npz files; give one of them: {', '.join(map(str, files))}")
         if not files or files[0].suffix.lower() != ".npz":
             return None
-        return cls(files[0], files[0].stem, dict(enumerate(names_beside(files[0].parent, "classes.txt"))))
+        return cls(files[0], files[0].stem, names_beside(files[0].parent, "classes.txt"))
 
     def read(self, parts: Sequence[str], shape: tuple[int | None, ...]) -> dict[str, Examples]:  # noqa: ARG002
         """See Source.read."""
@@ -51,6 +51,7 @@ class NpzFile(Source):
         except Exception as error:  # a damaged archive can make its decoders raise anything
             reason = " ".join(str(error).split()) or type(error).__name__
             raise UserError(f"{self.path}: cannot be read: {reason}") from None
+        self.is_whole = True
         return split(examples, parts, map(str, range(len(examples.labels))))
 
     def _member(self, members: dict[str, zipfile.ZipInfo], part: str, kind: str) -> zipfile.ZipInfo | None:

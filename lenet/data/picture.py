@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from lenet.data.pixels import resized
 from lenet.errors import UserError
 from lenet.system.streams import silenced_stderr
 
@@ -78,9 +79,9 @@ def _open(path: Path) -> Iterator[Image.Image]:
 
 def _grey(picture: Image.Image) -> np.ndarray:
     """Any mode -> uint8 [height, width]. What is transparent gets the opposite of the ink's tone."""
-    if picture.mode.startswith(("I", "F")):  # 16 or 32 bits a pixel: to 8 by the largest value
+    if picture.mode.startswith(("I", "F")):  # 16 or 32 bits a pixel: to 8, 32 bits by the largest value
         values = np.nan_to_num(np.asarray(picture, np.float32)).clip(0)
-        largest = max(values.max(), 1.0)
+        largest = 65535.0 if picture.mode.startswith("I;16") else max(values.max(), 1.0)
         return (values * (255 / (65535 if 255 < largest <= 65535 else largest))).round().astype(np.uint8)
     return np.asarray(_opaque(picture).convert("L"))
 
@@ -111,11 +112,10 @@ def fit(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     if (old_height, old_width) == (height, width):
         return picture
     scale = min(height / old_height, width / old_width)
-    size = max(1, round(old_width * scale)), max(1, round(old_height * scale))
-    method = Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR  # to shrink by means, as page/ does
-    # Pillow counts in whole numbers: the same bytes on every machine.
-    source = Image.fromarray(picture[..., 0] if channels == 1 else picture)
-    small = np.asarray(source.resize(size, method)).reshape(size[1], size[0], channels)
+    tall, wide = max(1, round(old_height * scale)), max(1, round(old_width * scale))
+    resized_channels = [resized(picture[..., channel], tall, wide) for channel in range(channels)]
+    # A hair more than half rounds up, so that no machine's rounding decides.
+    small = np.floor(np.stack(resized_channels, axis=2) + (0.5 + 1e-6)).clip(0, 255).astype(np.uint8)
     border = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
     image = np.empty((height, width, channels), np.uint8)
     image[:] = np.median(border, axis=0).astype(np.uint8)

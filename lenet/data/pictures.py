@@ -21,7 +21,7 @@ AT_ONCE = 200  # pictures between two looks at the progress
 
 
 class File(NamedTuple):
-    """A picture's path, class, size in bytes and time in ns. They are ordered by name, whatever folder they are in."""
+    """A picture: where it is, its class, and what tells whether it changed. Ordered by name, in whatever folder."""
 
     name: str
     class_name: str
@@ -29,6 +29,7 @@ class File(NamedTuple):
     path: str
     size: int
     time_ns: int
+    inode: int  # two folders may have been swapped
 
 
 @dataclass
@@ -36,15 +37,23 @@ class Folders(Source):
     """train/<class>/* and test/<class>/*; or <class>/* alone, and a tenth of each class is held out for the test."""
 
     found: dict[str, list[File]]
-    whole: bool  # without folders for train and test
 
     @classmethod
     def find(cls, path: Path) -> Self | None:
         """Return the pictures in the folders below a folder."""
         if not path.is_dir():
             return None
-        parts = {name.lower(): folder for name, folder in _folders(path) if name.lower() in PARTS and _folders(folder)}
+        parts: dict[str, Path] = {}
+        for name, folder in _folders(path):
+            if name.lower() in PARTS and _folders(folder):
+                if other := parts.get(name.lower()):
+                    raise UserError(f"{path}: holds both {other.name} and {name}; put them together")
+                parts[name.lower()] = folder
         if parts:
+            if others := sorted(name for name, _ in _folders(path) if name.lower() not in PARTS):
+                notice_once(
+                    f"{printable(str(path))}: beside train and test, {printable(', '.join(others))} is left out"
+                )
             found = {part: _files(folder) for part, folder in parts.items()}
         else:
             files = _files(path)
@@ -52,9 +61,11 @@ class Folders(Source):
             found = {
                 part: [file for file, out in zip(files, test, strict=True) if out == (part == "test")] for part in PARTS
             }
-        if not any(found.values()):
+        if not any(found.values()) or (not parts and len(_classes(found)) < 2 and _has_others(path)):
             return None
-        return cls(path, path.resolve().name, dict(enumerate(_classes(found))), found, not parts)
+        source = cls(path, path.resolve().name, _classes(found), found)
+        source.is_whole = not parts
+        return source
 
     def read(self, parts: Sequence[str], shape: tuple[int | None, ...]) -> dict[str, Examples]:
         """See Source.read. The size is by default the commonest; the pictures are in colour if one of them is."""
@@ -62,16 +73,16 @@ class Folders(Source):
             raise UserError(f"{self.path}: {len(self.names):,} classes; from 2 to {MAXIMUM_CLASSES} can be trained")
         for part in parts:
             if not self.found.get(part):
-                if self.whole:
+                if self.is_whole:
                     text = "no class has two pictures, so none can be held out for the test"
                     raise UserError(f"{self.path}: {text}")
                 other = next(iter(self.found))
                 advice = f"; or give {self.path / other} alone, and a tenth of it is held out for the test"
-                raise missing(self.path, f"folder {part} with pictures in a folder for each class", advice)
+                raise missing(self.path, part, "folder", " with pictures in a folder for each class", advice)
         if "train" in parts and (unknown := self._classes("test") - self._classes("train")):
-            raise missing(self.path / "train", f"folder {printable(min(unknown))}, which test has")
+            raise missing(self.path / "train", min(unknown), "folder", ", which test has")
         height, width, channels = self._shape(parts, shape)
-        numbers = {name: number for number, name in self.names.items()}
+        numbers = {name: number for number, name in enumerate(self.names)}
         files = [file for part in parts for file in self.found[part]]
         require_limits(self.path, len(files), (height, width, channels))
         images = np.empty((len(files), height, width, channels), np.uint8)
@@ -127,6 +138,11 @@ def _files(path: Path) -> list[File]:
     return sorted(files)
 
 
+def _has_others(path: Path) -> bool:
+    """Whether a folder has data of another format, so that one folder of pictures in it means nothing."""
+    return any(file.suffix.lower() in (".csv", ".npz", ".gz") for file in path.iterdir())
+
+
 def _identity(folder: str | Path) -> tuple[int, int]:
     status = os.stat(folder)  # noqa: PTH116 - it takes both
     return status.st_dev, status.st_ino
@@ -146,7 +162,7 @@ def _below(folder: str, class_name: str, place: str, above: tuple[tuple[int, int
             yield from _below(entry.path, class_name, below, (*above, here))
         elif entry.name.lower().endswith(picture.ENDINGS):
             name, status = picture.as_text(entry.name), entry.stat()
-            yield File(name, class_name, place, entry.path, status.st_size, status.st_mtime_ns)
+            yield File(name, class_name, place, entry.path, status.st_size, status.st_mtime_ns, status.st_ino)
 
 
 def _keys(files: Sequence[File]) -> list[str]:
@@ -156,7 +172,8 @@ def _keys(files: Sequence[File]) -> list[str]:
 def _classes(found: dict[str, list[File]]) -> list[str]:
     """Return the names of the classes: numbers in their order, others as text."""
     names = {file.class_name for files in found.values() for file in files}
-    return sorted(names, key=int if all(name.isdecimal() for name in names) else None)
+    decimal = all(name.isdecimal() for name in names)
+    return sorted(names, key=lambda name: (int(name) if decimal else 0, name))
 
 
 def _is_grey(images: np.ndarray) -> bool:

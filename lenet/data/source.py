@@ -29,11 +29,13 @@ class Examples(NamedTuple):
 
 @dataclass
 class Source(ABC):
-    """Data that was found: where, what it is called, and the name of each label where the files say one."""
+    """Data that was found: where, what it is called, and the classes' names, if there are any."""
 
     path: Path
     name: str
-    names: dict[int, str]
+    names: list[str]  # from the first label on
+
+    is_whole = False  # without a test part, so that a tenth is held out for it
 
     @abstractmethod
     def read(self, parts: Sequence[str], shape: tuple[int | None, ...]) -> dict[str, Examples]:
@@ -55,6 +57,12 @@ def require_limits(path: Path | str, count: int, shape: Sequence[int], itemsize:
         raise UserError(f"{path}: {count:,} items; at most {MAXIMUM_COUNT:,} are read")
     if count * math.prod(shape) * itemsize > MAXIMUM_BYTES:
         raise UserError(f"{path}: of shape {(count, *shape)}; at most {MAXIMUM_BYTES >> 30} GiB are read")
+
+
+def require_file(path: Path) -> None:
+    """Raise UserError for what is there but no file: opening a pipe would wait."""
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path}: not a file")
 
 
 def read_at_most(file: IO[bytes], size: int) -> bytearray:
@@ -101,14 +109,15 @@ def names_beside(folder: Path, *files: str) -> list[str]:
     if path is None:
         return []
     with path.open("rb") as file:
-        text = file.read(1 << 20).decode(errors="replace")
+        text = file.read(1 << 20).decode("utf-8-sig", errors="replace")
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def missing(folder: Path, wanted: str, advice: str = "") -> UserError:
-    """Return the error of a file or folder that is not there: what is, and which of it may be meant."""
+def missing(folder: Path, wanted: str, kind: str = "file", what: str = "", advice: str = "") -> UserError:
+    """Return the error of something that is not in a folder: what is there, and which of it may be meant."""
     there = sorted(name for name in os.listdir(folder) if not name.startswith("."))  # noqa: PTH208 - text
     shown = ", ".join(map(printable, there[:SHOWN])) + (f" and {len(there) - SHOWN} more" * (len(there) > SHOWN))
     near = difflib.get_close_matches(wanted, there, 1, 0.75)
     meant = f"; did you mean {printable(near[0])}?" if near else ""
-    return UserError(f"{folder}: there is no {wanted}; the folder holds {shown or 'nothing'}{meant}{advice}")
+    text = f"{folder}: there is no {kind} {printable(wanted)}{what}"
+    return UserError(f"{text}; the folder holds {shown or 'nothing'}{meant}{advice}")

@@ -12,10 +12,20 @@ from typing import BinaryIO, Self, cast
 
 import numpy as np
 
-from lenet.data.source import MAXIMUM_COUNT, Examples, Source, missing, names_beside, require_limits, split
+from lenet.data.source import (
+    MAXIMUM_BYTES,
+    MAXIMUM_COUNT,
+    Examples,
+    Source,
+    missing,
+    names_beside,
+    require_file,
+    require_limits,
+    split,
+)
 from lenet.errors import UserError
 
-NAME = re.compile(r"(?P<set>.*?)[-_. ]?(?P<part>train|test)\.csv(?:\.gz)?", re.IGNORECASE)
+NAME = re.compile(r"(?:(?P<set>.+)[-_. ])?(?P<part>train|test)\.csv(?:\.gz)?", re.IGNORECASE)
 LABELS = ("label", "class", "target", "y")  # what the column may be called
 MAXIMUM_LINE = 8_000_000  # bytes: 512x512 in colour has about three million
 
@@ -31,27 +41,27 @@ class CsvFiles(Source):
         """Return the data in a file, or in the train.csv and test.csv of a folder."""
         if re.search(r"\.csv(\.gz)?$", path.name, re.IGNORECASE) and not path.is_dir():
             name = path.name.partition(".")[0]
-            return cls(path, name, dict(enumerate(names_beside(path.parent, "classes.txt"))), {"": path})
+            return cls(path, name, names_beside(path.parent, "classes.txt"), {"": path})
         sets: dict[str, dict[str, Path]] = {}
         for file in sorted(path.iterdir()) if path.is_dir() else []:
             if match := NAME.fullmatch(file.name):
-                sets.setdefault(match["set"], {}).setdefault(match["part"].lower(), file)
+                sets.setdefault(match["set"] or "", {}).setdefault(match["part"].lower(), file)
         if len(sets) > 1:
             names = ", ".join(str(file) for found in sets.values() for file in found.values())
             raise UserError(f"{path}: holds several tables; put the two of a set in a folder of their own: {names}")
         lines = names_beside(path, "classes.txt") if sets else []
-        return next((cls(path, path.resolve().name, dict(enumerate(lines)), found) for found in sets.values()), None)
+        return next((cls(path, path.resolve().name, lines, found) for found in sets.values()), None)
 
     def read(self, parts: Sequence[str], shape: tuple[int | None, ...]) -> dict[str, Examples]:  # noqa: ARG002
         """See Source.read."""
         if "" in self.found:
-            examples = read(self.found[""])
+            examples, self.is_whole = read(self.found[""]), True
             return split(examples, parts, map(str, range(len(examples.labels))))
         for part in parts:
             if part not in self.found:
                 other = next(iter(self.found.values()))
                 advice = f"; or give {other} alone, and a tenth of it is held out" if part == "test" else ""
-                raise missing(self.path, f"file {part}.csv", advice)
+                raise missing(self.path, f"{part}.csv", advice=advice)
         return {part: read(self.found[part]) for part in parts}
 
     def files(self, parts: Sequence[str]) -> Sequence[Sequence[str | int]]:
@@ -62,6 +72,7 @@ class CsvFiles(Source):
 
 def read(path: Path) -> Examples:
     """Return the examples of a file, with or without a header; UserError names the line that is wrong."""
+    require_file(path)
     try:
         with cast(BinaryIO, gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb")) as file:
             return _read(path, file)
@@ -74,17 +85,17 @@ def _read(path: Path, file: BinaryIO) -> Examples:
     first = next(lines, "").removeprefix("\ufeff")
     delimiter = next((each for each in ",;\t" if each in first), ",")
     cells = [cell.strip().strip('"').lower() for cell in first.split(delimiter)]
-    has_header = not all(re.fullmatch(r"-?\d+", cell) for cell in cells)
+    has_header = not _is_number(cells[0])
     side, channels = _shape(path, cells, has_header)
     label = next((cells.index(name) for name in LABELS if name in cells), 0) if has_header else 0
     start = next(lines, "") if has_header else first
     if not start:
         raise UserError(f"{path}: there is no image in it, only a header")
     rows = chain([start], lines)
+    most = min(MAXIMUM_COUNT, MAXIMUM_BYTES // (side * side * channels))  # before a small archive fills the memory
     try:
-        # int16, and not uint8, in which a pixel of 300 would become 44.
         table = np.loadtxt(
-            rows, np.int16, delimiter=delimiter, quotechar='"', comments=None, ndmin=2, max_rows=MAXIMUM_COUNT + 1
+            rows, np.int16, delimiter=delimiter, quotechar='"', comments=None, ndmin=2, max_rows=most + 1
         )
     except (ValueError, OverflowError) as error:
         raise UserError(f"{path}: {_plain(str(error), has_header)}") from None
@@ -99,6 +110,14 @@ def _read(path: Path, file: BinaryIO) -> Examples:
         text = f"line {row + 1 + has_header}: a pixel is {pixels[row, column]}; they go from 0 to 255"
         raise UserError(f"{path}: {text}")
     return Examples(pixels.astype(np.uint8).reshape(-1, side, side, channels), table[:, 0].astype(np.int64))
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def _lines(path: Path, file: BinaryIO) -> Iterator[str]:

@@ -48,7 +48,7 @@ def _config(architecture: Architecture, training: Training) -> Config:
     return Config(name, architecture, training)
 
 
-def _data(sha256: Any) -> dict[str, str]:
+def _data(sha256: Any) -> dict[str, Any]:
     """Return the info; the files of then named the training part alone."""
     if not isinstance(sha256, dict):
         raise TypeError("training_sha256: must be a table")

@@ -1,6 +1,5 @@
 """Run: a run's folder, its name, its lock and its files."""
 
-import dataclasses
 import json
 import os
 import shutil
@@ -44,8 +43,9 @@ class Run:
     @classmethod
     def own(cls, log_dir: Path, settings: Settings, framework: str, training: bool) -> Self:
         """Return the run of these settings on this data or on MNIST; to train on, also that of the config's own."""
-        own = dataclasses.replace(Settings.of(settings.config, settings.data), seed=settings.seed)
-        wanted = [settings, own] if training and own.architecture == settings.architecture else [settings]
+        wanted = [settings]
+        if training and settings.config.architecture == settings.architecture:
+            wanted.append(Settings.of(settings.config, settings.data, seed=settings.seed))
         like_mnist = settings.data.size == MNIST.size and len(settings.data.classes) == len(MNIST.classes)
         known = (settings.data, MNIST) if like_mnist else (settings.data,)
         candidates = [each.on(data) for each in wanted for data in known]

@@ -64,7 +64,7 @@ class Selection:
         return source
 
     def _wanted(self, data: DatasetInfo) -> Settings:
-        return self._changed(Settings.of(config_file.load(self.config or "lenet"), data))
+        return Settings.of(config_file.load(self.config or "lenet"), data, self.changes, **self._given)
 
     def _source(self, data: DatasetInfo, training: bool) -> Run:
         if isinstance(self.load, bool):
@@ -92,6 +92,9 @@ class Selection:
         if found != wanted:
             text = f"{source.path}: trained on images of {found}, but {data.name} has {wanted}"
             raise UserError(f"{text}; name its own data after --data")
+        if len({known.classes, data.classes, tuple(map(str, range(len(data.classes))))}) == 3:
+            ours, theirs = next(pair for pair in zip(known.classes, data.classes, strict=True) if pair[0] != pair[1])
+            raise UserError(f"{source.path}: it knows a class {ours!r}, in place of which {data.name} has {theirs!r}")
         part = "training_sha256" if training or not known.test_sha256 else "test_sha256"
         pair = getattr(known, part), getattr(data, part)
         same = "" in pair or pair[0] == pair[1]  # a test alone may not know
@@ -102,5 +105,8 @@ class Selection:
         return dataclasses.replace(settings, data=data) if same else settings.on(data)
 
     def _changed(self, settings: Settings) -> Settings:
-        given = {"seed": self.seed, "precision": self.precision, "validation": self.validation}
-        return settings.changed(self.changes, **given)
+        return settings.changed(self.changes, **self._given)
+
+    @property
+    def _given(self) -> dict[str, Any]:
+        return {"seed": self.seed, "precision": self.precision, "validation": self.validation}

@@ -1,6 +1,5 @@
 """Entry: one variant in a report, with its finished runs."""
 
-import dataclasses
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,7 +68,9 @@ class Entry:
     def reported(self) -> float | None:
         """The accuracy in the 2017 report, if the runs can be compared with it."""
         config = self.settings.config
-        comparable = self.settings == dataclasses.replace(Settings.of(config, MNIST), seed=self.settings.seed)
+        comparable = self.settings.data == MNIST and self.settings == Settings.of(
+            config, MNIST, seed=self.settings.seed
+        )
         trained = all(result["step"] == REPORTED_STEPS for result in self.results)
         return config.reported_accuracy if comparable and trained else None
 

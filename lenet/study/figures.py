@@ -119,9 +119,10 @@ def architecture(figure: Figure, network: Network) -> None:
         shapes.append((pool, layer.output))
     shapes += [(layer.name, layer.output) for layer in network.dense_layers]
     x = right = 0.0
+    tallest = max(2.25, math.log2(network.image_shape[0] + 1) / 2.2)  # what 32 pixels give, and more does not fit
     for i, (label, shape) in enumerate(shapes):
         dense = len(shape) == 1
-        height = math.log2(shape[0]) / 4 if dense else math.log2(shape[0] + 1) / 2.2
+        height = math.log2(shape[0]) / 4 if dense else math.log2(shape[0] + 1) / 2.2 * 2.25 / tallest
         width = 0.22 if dense else 0.15 + math.log2(shape[-1] + 1) / 8
         left = x + (1.5 - width) / 2
         color = "none" if i == 0 else "C2" if dense else "C1" if "pool" in label else "C0"

@@ -71,6 +71,8 @@ def predict(run: Run, images: np.ndarray | AnyPath | Iterable[AnyPath], **machin
     """See Run.predict."""
     model = Model(run, **machine)
     if isinstance(images, list) and images and all(isinstance(image, np.ndarray) for image in images):
+        if len({image.shape for image in images}) > 1:
+            raise UserError(f"images: must be {model.wanted}, all of one shape")
         images = np.array(images)
     if isinstance(images, np.ndarray):
         return model.probabilities(model.require_images(images))
@@ -122,12 +124,16 @@ def pictures(paths: Iterable[Path], classes: Sequence[str]) -> Iterator[tuple[Pa
         errors: list[OSError] = []
         walk = os.walk(path, onerror=errors.append)
         files = sorted(Path(folder, name) for folder, _, names in walk for name in names)
-        files = [file for file in files if file.suffix.lower() in picture.ENDINGS]
+        files = [file for file in files if file.suffix.lower() in picture.ENDINGS and not _is_hidden(file, path)]
         names = [picture.as_text(file.relative_to(path).parts[0]) for file in files]
         labelled = {*names} <= {*classes}
         yield from ((file, classes.index(name) if labelled else None) for file, name in zip(files, names, strict=True))
         unreadable = [Path(error.filename) for error in errors] or ([] if files else [path])
         yield from ((folder, None) for folder in unreadable)
+
+
+def _is_hidden(file: Path, folder: Path) -> bool:
+    return any(part.startswith((".", "__")) for part in file.relative_to(folder).parts)
 
 
 def save(image: np.ndarray, folder: Path, path: Path) -> None:

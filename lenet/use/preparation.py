@@ -8,9 +8,9 @@ import re
 
 import numpy as np
 
+from lenet.data.pixels import border, reduced, scaled
 from lenet.dataset import MNIST, DatasetInfo
 from lenet.errors import UserError
-from lenet.use.pixels import border, reduced, scaled
 
 IMAGE_SIZE = MNIST.image_shape[0]  # pixels of a side
 BOX = 20  # pixels of the digit's longer side

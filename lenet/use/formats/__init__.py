@@ -32,4 +32,4 @@ def answers(settings: Settings, numbers: str) -> str:
     classes: Sequence[str] = settings.data.classes
     if list(classes) == [str(number) for number in range(len(classes))]:
         return f"print({numbers})"
-    return f"classes = {json.dumps(classes)}\nprint([classes[i] for i in {numbers}])"
+    return f"classes = {list(classes)!a}\nprint([classes[i] for i in {numbers}])"

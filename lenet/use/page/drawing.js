@@ -107,7 +107,7 @@ function ink() {
 function image() {
   const [red, green, blue, opacity] = traced(CHANNELS === 3 ? "" : "white");
   const nothing = emptyImage(HEIGHT, WIDTH);
-  const below = picture ? fit(channelsOf(picture).slice(0, 3), HEIGHT, WIDTH) : [nothing, nothing, nothing];
+  const below = picture ? picture.fitted : [nothing, nothing, nothing];
   const covered = resized(opacity, HEIGHT, WIDTH).values;
   const channels = [red, green, blue].map((channel, i) => {
     const drawn = resized(copy(channel, (value, at) => value * opacity.values[at]), HEIGHT, WIDTH).values;
@@ -120,6 +120,16 @@ function image() {
   );
 }
 
+/** The opposite of the ink's tone, for the paper of a picture that is transparent. */
+function paperOf([red, green, blue, opacity]) {
+  let [ink, total] = [0, 1e-6];
+  opacity.values.forEach((weight, i) => {
+    ink += weight * (0.299 * red.values[i] + 0.587 * green.values[i] + 0.114 * blue.values[i]);
+    total += weight;
+  });
+  return ink / total > 0.5 ? "black" : "white";
+}
+
 /** Take a picture in place of what is drawn; reduced if it is large. */
 async function openPicture(file) {
   if (!file) return;
@@ -127,9 +137,15 @@ async function openPicture(file) {
     const bitmap = await createImageBitmap(file);
     const scale = Math.min(1, MAXIMUM_SIDE / Math.max(bitmap.width, bitmap.height));
     clear();
-    picture = document.createElement("canvas");
-    [picture.width, picture.height] = [bitmap.width, bitmap.height].map((side) => Math.max(1, Math.round(side * scale)));
-    picture.getContext("2d", { willReadFrequently: true }).drawImage(bitmap, 0, 0, picture.width, picture.height);
+    const opened = document.createElement("canvas");
+    [opened.width, opened.height] = [bitmap.width, bitmap.height].map((side) => Math.max(1, Math.round(side * scale)));
+    const context = opened.getContext("2d", { willReadFrequently: true });
+    context.drawImage(bitmap, 0, 0, opened.width, opened.height);
+    context.globalCompositeOperation = "destination-over"; // below what is transparent
+    context.fillStyle = paperOf(channelsOf(opened));
+    context.fillRect(0, 0, opened.width, opened.height);
+    opened.fitted = fit(channelsOf(opened).slice(0, 3), HEIGHT, WIDTH);
+    picture = opened;
     show();
   } catch {
     say("This picture cannot be read.");

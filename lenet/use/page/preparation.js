@@ -33,7 +33,8 @@ function fit(channels, height, width) {
     const scale = Math.min(height / channel.height, width / channel.width);
     const [tall, wide] = [channel.height, channel.width].map((side) => Math.max(1, Math.round(side * scale)));
     const small = resized(channel, tall, wide);
-    const fitted = copy(emptyImage(height, width), () => medianOfBorder(channel));
+    const median = medianOfBorder(channel);
+    const fitted = copy(emptyImage(height, width), () => median);
     const [top, left] = [(height - tall) >> 1, (width - wide) >> 1];
     for (let row = 0; row < tall; row++) {
       fitted.values.set(small.values.subarray(row * wide, (row + 1) * wide), (top + row) * width + left);
