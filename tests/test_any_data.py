@@ -202,9 +202,36 @@ def test_other_data_is_refused_or_told(trained, framework, folder, tmp_path):
     assert (code, "but emnist-balanced~" in err) == (2, True)
 
 
+def test_a_config_is_changed_to_suit_small_images(framework, tmp_path):
+    for name in ("a", "b"):
+        for i in range(20):
+            (tmp_path / "tiny" / name).mkdir(parents=True, exist_ok=True)
+            Image.new("L", (4, 4), i).save(tmp_path / f"tiny/{name}/{i}.png")
+    flags = ["--train", "--train_num", 1, "--batch_size", 5, "--data", tmp_path / "tiny", "--log_dir", tmp_path]
+    code, _, err = framework.run(*flags)
+    assert (code, "conv[0].kernel: must be at most 4, the size of an image, not 5" in err) == (2, True)
+    code, _, err = framework.run(*flags, "--set", "conv.0.kernel=3", "--set", "conv.1.kernel=3")
+    assert code == 0, err
+
+
+def test_classes_of_other_names_are_refused(trained, framework, folder, tmp_path):
+    run, _ = trained("colours", framework.name)
+    (tmp_path / "other").mkdir()
+    for part in ("train", "test"):
+        for digit in range(10):
+            place = tmp_path / "other" / part / ("kitten" if digit == 3 else f"digit {digit}")
+            place.parent.mkdir(exist_ok=True)
+            place.symlink_to(folder / "colours" / part / f"digit {digit}", target_is_directory=True)
+    for flags in (["--test"], ["--train", "--train_num", 1]):
+        flags += ["--load", run.folder, "--data", tmp_path / "other", "--log_dir", tmp_path]
+        code, _, err = framework.run(*flags)
+        assert (code, "it knows a class 'digit 3', in place of which other~" in err) == (2, True), err
+
+
 def test_the_report_has_it(folder, tmp_path):
     flags = ["--report", "--train_num", "12", "--seeds", "1", "--data", folder / "colours", "--log_dir", tmp_path]
     flags += ["--framework", "pytorch", "--config", "lenet5", "--batch_size", "20", "--validation", "100"]
+    flags += ["--set", "conv.0.kernel=31"]  # which MNIST's images are too small for
     done = subprocess.run([sys.executable, PROJECT / "main.py", *flags], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "report/report.html").read_text()

@@ -159,6 +159,19 @@ def test_of_each_class_the_same_share_is_held_out_the_first_of_it(count):
         ]
 
 
+def test_of_a_large_set_the_first_are_held_out_unless_a_class_would_be_lost():
+    mixed = np.arange(50_000) % 100
+    train, validation = dataset_of(mixed).hold_out(5_000)
+    np.testing.assert_array_equal(validation.images.reshape(-1, 4).view(np.uint32).ravel(), np.arange(5_000))
+    for count in (5_000, 3_000):  # sorted by class: a share of each
+        train, validation = dataset_of(np.sort(mixed)).hold_out(count)
+        assert (np.bincount(validation.labels, minlength=100) == count // 100).all()
+        assert (np.bincount(train.labels, minlength=100) == 500 - count // 100).all()
+    # As every version held out 5,000: a run of before goes on with the same images.
+    _, validation = dataset_of(mixed[:9_000]).hold_out(5_000)
+    np.testing.assert_array_equal(validation.images.reshape(-1, 4).view(np.uint32).ravel(), np.arange(5_000))
+
+
 def test_no_class_is_held_out_whole():
     train, _ = dataset_of([0] * 50 + [1, 2]).hold_out(49)
     assert sorted(train.labels) == [0, 1, 2]

@@ -8,6 +8,7 @@ import shutil
 import struct
 import zipfile
 
+import jobs
 import numpy as np
 import pytest
 from conftest import write_idx
@@ -252,8 +253,93 @@ def test_labels_are_those_of_the_run_by_name(tmp_path):
     assert colour.info.image_shape == run.image_shape
 
 
+def test_a_test_alone_without_the_last_class_has_the_same_labels(tmp_path):
+    """Whose labels begin at 1, as the names in classes.txt do."""
+    folder = as_idx(tmp_path / "mine", labels={part: labels + 1 for part, labels in LABELS.items()})
+    (folder / "classes.txt").write_text("ant\nbee\ncat\ndog\n", encoding="utf-8-sig")
+    run = load(folder).info
+    assert (run.classes, run.first_label) == (("ant", "bee", "cat", "dog"), 1)
+    write_idx(folder / "t10k-labels-idx1-ubyte", LABELS["test"] % 3 + 1)
+    tested = load(folder, like=run, test_only=True)
+    np.testing.assert_array_equal(tested.test.labels, LABELS["test"] % 3)
+
+
+def test_a_test_alone_of_class_folders_says_that_it_is_a_tenth(tmp_path, capsys):
+    folder = as_pictures(tmp_path / "mine", parts=("train",))
+    run = load(folder).info
+    load(folder, like=run, test_only=True)
+    assert capsys.readouterr().err == ""  # it is what the run was tested on
+    other = as_pictures(tmp_path / "other", images={"train": 255 - GREY["train"]}, parts=("train",))
+    load(other, like=run, test_only=True)
+    said = capsys.readouterr().err
+    assert "has no test part, so only a tenth of each class is tested, 4 images" in said
+
+
+def test_classes_are_numbered_the_same_in_every_process(tmp_path):
+    for name in ("1", "01", "2", "10"):
+        for i in range(3):
+            _picture(tmp_path / f"mine/{name}/{i}.png", (4, 4), int(name) + i)
+    assert load(tmp_path / "mine").info.classes == ("01", "1", "2", "10")
+
+
+def test_other_files_beside_folders_of_pictures_change_nothing(tmp_path, capsys):
+    folder = as_pictures(tmp_path / "mine")
+    info = load(folder).info
+    _written(folder / "train.csv", b"file,label\n000.png,0\n")
+    _written(folder / "best.pt", pickle.dumps([1]))
+    as_npz(folder / "features.npz")
+    assert load(folder).info == info
+    assert capsys.readouterr().err == ""
+    _picture(folder / "val/0/a.png", (9, 9))
+    load(folder)
+    assert capsys.readouterr().err == f"lenet: notice: {folder}: beside train and test, val is left out\n"
+
+
+def test_two_folders_that_were_swapped_are_read_again(tmp_path):
+    folder = tmp_path / "mine"
+    for name, value in (("a", 1), ("b", 2)):
+        for i in range(10):
+            _picture(folder / name / f"{i}.bmp", (4, 4), value * 20 + i)
+            os.utime(folder / name / f"{i}.bmp", ns=(1, 1))
+    before = load(folder, log_dir=tmp_path).info
+    (folder / "a").rename(folder / "c")
+    (folder / "b").rename(folder / "a")
+    (folder / "c").rename(folder / "b")
+    after = load(folder, log_dir=tmp_path).info
+    assert after == load(folder).info != before
+
+
+def test_classes_without_training_images_are_told(tmp_path, capsys):
+    labels = {"train": LABELS["train"] // 2 * 5, "test": LABELS["test"] // 2 * 5}  # 0 and 5
+    data = load(as_idx(tmp_path / "mine", labels=labels))
+    said = f"lenet: notice: {data.info.name}: no training image in class 1, 2, 3, 4\n"
+    assert capsys.readouterr().err == said
+
+
+def test_a_pipe_is_no_file_and_names_are_escaped(tmp_path):
+    os.mkfifo(tmp_path / "x.csv")
+    folder = as_idx(tmp_path / "mine")
+    (folder / "t10k-labels-idx1-ubyte").unlink()
+    os.mkfifo(folder / "t10k-labels-idx1-ubyte")
+    for path, complaint in ((tmp_path / "x.csv", "neither a folder nor a file"), (folder, "idx1-ubyte: not a file")):
+        with pytest.raises(UserError, match=complaint):
+            load(path)
+    code, _, err = jobs.command_line(["--describe", "--data", f"{tmp_path}/\x1b[31m", "--log_dir", str(tmp_path)])
+    assert (code, "\x1b" in err, r"\x1b[31m" in err) == (2, False, True)
+
+
 BAD = {
     "no such folder": (lambda tmp: tmp / "mnits", "there is no file or folder mnits; the folder holds"),
+    "a typing mistake in a folder": (
+        lambda tmp: as_idx(tmp / "my_data").with_name("my_daat"),
+        "there is no file or folder my_daat; the folder holds my_data; did you mean my_data?",
+    ),
+    "train and Train": (
+        lambda tmp: _renamed(_renamed(as_pictures(tmp / "mine"), "test", "Train"), "Train", "Train"),
+        "holds both ",
+    ),
+    "a fraction": (lambda tmp: _csv(tmp, "1,1.5,2,3,4\n2,3,4,5,6\n"), "could not convert string '1.5'"),
+    "a gap": (lambda tmp: _csv(tmp, "1,,2,3,4\n2,3,4,5,6\n"), "could not convert string ''"),
     "an empty folder": (lambda tmp: _made(tmp / "mine"), "the folder holds nothing"),
     "a typing mistake": (
         lambda tmp: _renamed(as_idx(tmp / "mine"), "t10k-images-idx3-ubyte", "t10k-image-idx3-ubyte"),
