@@ -152,6 +152,8 @@ def report(
         for seed in range(seeds)
         for name in configs
     ]
+    for each in settings:
+        dataset.require(each.training.batch_size, each.validation)
     jobs = jobs or max(1, cores() // 2)
     threads = threads or min(default_threads(), max(1, cores() // jobs))
     flags = {"data": data and str(data), "image_size": image_size, "device": device, "threads": threads}
@@ -171,10 +173,7 @@ def advance(
     save_every: int,
 ) -> None:
     """Train a run `steps` further, from the checkpoint `start` of the run `source`, or from step 0."""
-    batch_size, (train, validation) = start.settings.training.batch_size, dataset.hold_out(start.settings.validation)
-    if batch_size > (left := len(train.labels)):
-        text = f"batch size {batch_size}: there are {left:,} training images beside {len(validation.labels):,} held out"
-        raise UserError(f"{text}; choose a smaller --batch_size or --validation")
+    dataset.require(start.settings.training.batch_size, start.settings.validation)
     if start.state.step + steps > MAXIMUM_STEP:
         raise UserError(f"{steps} steps from step {start.state.step}: a run has at most {MAXIMUM_STEP}")
     trainer = Trainer(backend(start.settings, framework, device, threads), framework, dataset, start)

@@ -87,6 +87,14 @@ class Dataset:
     test: Split
     info: DatasetInfo
 
+    def require(self, batch_size: int, validation: int) -> None:
+        """Raise UserError if fewer training images than a mini-batch are left beside those that are held out."""
+        left = len(self.hold_out(validation)[0].labels)
+        if batch_size > left:
+            text = f"batch size {batch_size}: there are {left:,} training images beside {validation:,} held out"
+            advice = "--batch_size" if batch_size > len(self.train.labels) else "--batch_size or --validation"
+            raise UserError(f"{text}; choose a smaller {advice}")
+
     def hold_out(self, count: int) -> tuple[Split, Split]:
         """Return the images to train on, and `count` that are held out for validation.
 
@@ -94,10 +102,12 @@ class Dataset:
         are the same share of each class, its first. UserError if less than an image of each class would be left.
         """
         images, labels = self.train
-        most = len(labels) - len(np.unique(labels))
+        classes = len(np.unique(labels))
+        most = len(labels) - classes
+        if most < 1:
+            raise UserError(f"{len(labels):,} training images in {classes} classes; each class needs two at least")
         if not 1 <= count <= most:
             raise UserError(f"validation: must be from 1 to {most}, of {len(labels):,} training images, not {count}")
-        classes = len(np.unique(labels))
         if count >= VALIDATION_SIZE and len(np.unique(labels[:count])) == classes == len(np.unique(labels[count:])):
             return Split(images[count:], labels[count:]), Split(images[:count], labels[:count])
         held_out = np.zeros(len(labels), bool)

@@ -35,6 +35,8 @@ class Settings:
     def __post_init__(self) -> None:
         read(Precision, self.precision, "precision")
         _ = self.network  # ValueError if there is none
+        for key in ("seed", "validation"):
+            read(int, getattr(self, key), key)
         if self.validation < 1:
             raise ValueError(f"validation: must be 1 or more, not {self.validation}")
         if self.seed < 0:

@@ -377,8 +377,8 @@ BAD = {
         lambda tmp: _without(as_pictures(tmp / "mine"), "test"),
         "there is no folder test with pictures in a folder for each class; the folder holds train; or give ",
     ),
-    "one class": (lambda tmp: _of_classes(tmp / "mine", 1), "1 classes; from 2 to 256 can be trained"),
-    "10,000 classes": (lambda tmp: _of_classes(tmp / "mine", 10_000), "10,000 classes; from 2 to 256 can be trained"),
+    "one class": (lambda tmp: _of_classes(tmp / "mine", 1), "there is one class, 0; at least two are needed"),
+    "10,000 classes": (lambda tmp: _of_classes(tmp / "mine", 10_000), "10,000 classes; at most 256 can be trained"),
     "too large": (
         lambda tmp: (
             _written(tmp / "mine/1/a.png", b"").parents[1]
@@ -405,7 +405,7 @@ BAD = {
         lambda tmp: _csv(tmp, "label,a,b\n2,3,4\n"),
         "3 columns, so 2 pixels; wanted is a label, then a square",
     ),
-    "an empty table": (lambda tmp: _csv(tmp, ""), "1 columns, so 0 pixels"),
+    "an empty table": (lambda tmp: _csv(tmp, ""), "there is nothing in it"),
     "a header alone": (lambda tmp: _csv(tmp, "label,a,b,c,d\n"), "there is no image in it, only a header"),
     "Kaggle's test without labels": (
         lambda tmp: _renamed(_without(as_csv(tmp / "mine"), "my_test.csv"), "my_train.csv", "train.csv"),
@@ -414,11 +414,11 @@ BAD = {
     "an archive that is none": (lambda tmp: _written(tmp / "mine.npz", b"PK\3\4 no"), "mine.npz: cannot be read"),
     "an array of objects": (
         lambda tmp: _npz(tmp, x_train=np.array([{}, 1], object)),
-        "x_train.npy: of object; wanted are whole numbers",
+        "x_train: of object; wanted are whole numbers",
     ),
     "fractions": (
         lambda tmp: _npz(tmp, x_train=np.zeros((4, 9, 9))),
-        "x_train.npy: of float64; wanted are whole numbers",
+        "x_train: of float64; wanted are whole numbers, pixels from 0 to 255; if they go from 0 to 1",
     ),
     "no labels in the archive": (
         lambda tmp: _npz(tmp, y_train=None),

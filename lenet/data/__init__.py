@@ -44,7 +44,8 @@ def load(
     Raises UserError for what is missing, damaged, too large or not understood.
     """
     try:
-        source = find(EMBEDDED if path is None or (str(path) == "mnist" and not Path(path).exists()) else Path(path))
+        is_mnist = path is None or (str(path) == "mnist" and not Path(path).exists())
+        source = find(EMBEDDED if path is None or is_mnist else Path(path).expanduser())
         parts = ("test",) if test_only else ("train", "test")
         like = None if source.path == EMBEDDED else like  # whose labels never change
         dataset = _dataset(source, _shape(image_size, like), like, log_dir, parts)
@@ -80,7 +81,8 @@ def find(path: Path) -> Source:
     if path.is_dir():
         advice = "; pictures are read from folders that are named after their classes; see docs/data.md"
         raise missing(path, "train-images-idx3-ubyte", advice=advice)
-    raise UserError(f"{path}: not data that can be read; it may be a folder, a .csv or an .npz file")
+    text = "not data that can be read; it may be a folder, a .csv or an .npz file"
+    raise UserError(f"{path}: {text}; unpack an archive, and give the folder that IDX files are in")
 
 
 def _find_pictures(path: Path) -> Source | None:
@@ -93,7 +95,10 @@ def _shape(image_size: int | tuple[int, int] | None, like: DatasetInfo | None) -
     """Return height, width and channels as far as they are asked for."""
     height, width, channels = like.image_shape if like else (None, None, None)
     if image_size is not None:
-        height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+        sizes = [image_size, image_size] if isinstance(image_size, int) else [*image_size]
+        if len(sizes) != 2 or not all(type(size) is int and size > 0 for size in sizes):
+            raise UserError(f"image_size: must be a number of pixels, or a pair of them, not {image_size!r}")
+        height, width = sizes
     return height, width, channels
 
 

@@ -44,7 +44,7 @@ class Cifar(Source):
                     raise UserError(f"{path}: {size:,} bytes; CIFAR-10's records have {RECORD:,} each")
                 records.append(np.fromfile(path, np.uint8).reshape(-1, RECORD))
             except FileNotFoundError:
-                raise missing(self.path, name) from None
+                raise missing(self.path, name, known={*FILES["train"], *FILES["test"]}) from None
         all_records = np.concatenate(records)
         images = all_records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
         return Examples(np.ascontiguousarray(images), all_records[:, 0].astype(np.int64))

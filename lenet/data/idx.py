@@ -81,7 +81,8 @@ class IdxFiles(Source):
 
     def _file(self, part: str, kind: str) -> Path:
         if (part, kind) not in self.found:
-            raise missing(self.path, f"{'t10k' if part == 'test' else part}-{kind}-idx{'31'[kind == 'labels']}-ubyte")
+            name = f"{'t10k' if part == 'test' else part}-{kind}-idx{3 if kind == 'images' else 1}-ubyte"
+            raise missing(self.path, name, known={path.name for path in self.found.values()})
         return self.found[part, kind]
 
 

@@ -64,12 +64,14 @@ class NpzFile(Source):
                 wanted, there = " or ".join(NAMES[part, kind]), printable(", ".join(sorted(members))[:200])
                 raise UserError(f"{self.path}: there is no array {wanted}; it holds {there}")
             with archive.open(member) as file:
-                arrays.append(self._array(f"{self.path}: {member.filename}", file))
+                arrays.append(self._array(f"{self.path}: {member.filename.removesuffix('.npy')}", file))
         images, labels = arrays
         if labels.ndim == 2 and labels.shape[1] == 1:
             labels = labels[:, 0]
         if labels.ndim != 1 or len(labels) != len(images):
-            raise UserError(f"{self.path}: {part}: {len(images)} images, but labels of shape {list(labels.shape)}")
+            advice = "; make them numbers with labels.argmax(axis=1)" if labels.ndim == 2 else ""
+            text = f"{part}: {len(images)} images, but labels of shape {list(labels.shape)}{advice}"
+            raise UserError(f"{self.path}: {text}")
         if images.ndim < 3:
             raise UserError(f"{self.path}: {part}: images of shape {list(images.shape)}; wanted is [n, height, width]")
         if images.min() < 0 or images.max() > 255:
@@ -80,7 +82,8 @@ class NpzFile(Source):
         """Read an array of whole numbers; np.load would take memory for what its header promises."""
         shape, fortran, dtype = _header(what, file)
         if dtype.kind not in "ui" or dtype.itemsize > 8:
-            raise UserError(f"{what}: of {dtype}; wanted are whole numbers, such as uint8 from 0 to 255")
+            advice = "; if they go from 0 to 1, save (images * 255).astype('uint8')" if dtype.kind == "f" else ""
+            raise UserError(f"{what}: of {dtype}; wanted are whole numbers, pixels from 0 to 255{advice}")
         if not shape:
             raise UserError(f"{what}: a single number, not an array")
         require_limits(what, shape[0], shape[1:], dtype.itemsize)

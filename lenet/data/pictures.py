@@ -69,8 +69,10 @@ class Folders(Source):
 
     def read(self, parts: Sequence[str], shape: tuple[int | None, ...]) -> dict[str, Examples]:
         """See Source.read. The size is by default the commonest; the pictures are in colour if one of them is."""
-        if not 2 <= len(self.names) <= MAXIMUM_CLASSES:
-            raise UserError(f"{self.path}: {len(self.names):,} classes; from 2 to {MAXIMUM_CLASSES} can be trained")
+        if len(self.names) == 1:
+            raise UserError(f"{self.path}: there is one class, {printable(self.names[0])}; at least two are needed")
+        if len(self.names) > MAXIMUM_CLASSES:
+            raise UserError(f"{self.path}: {len(self.names):,} classes; at most {MAXIMUM_CLASSES} can be trained")
         for part in parts:
             if not self.found.get(part):
                 if self.is_whole:

@@ -113,11 +113,16 @@ def names_beside(folder: Path, *files: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def missing(folder: Path, wanted: str, kind: str = "file", what: str = "", advice: str = "") -> UserError:
-    """Return the error of something that is not in a folder: what is there, and which of it may be meant."""
+def missing(
+    folder: Path, wanted: str, kind: str = "file", what: str = "", advice: str = "", known: Iterable[str] = ()
+) -> UserError:
+    """Return the error of something that is not in a folder: what is there, and which of it may be meant.
+
+    The names in `known` are there and are what they say.
+    """
     there = sorted(name for name in os.listdir(folder) if not name.startswith("."))  # noqa: PTH208 - text
     shown = ", ".join(map(printable, there[:SHOWN])) + (f" and {len(there) - SHOWN} more" * (len(there) > SHOWN))
-    near = difflib.get_close_matches(wanted, there, 1, 0.75)
+    near = difflib.get_close_matches(wanted, [name for name in there if name not in known], 1, 0.75)
     meant = f"; did you mean {printable(near[0])}?" if near else ""
     text = f"{folder}: there is no {kind} {printable(wanted)}{what}"
     return UserError(f"{text}; the folder holds {shown or 'nothing'}{meant}{advice}")

@@ -83,6 +83,8 @@ def read(path: Path) -> Examples:
 def _read(path: Path, file: BinaryIO) -> Examples:
     lines = _lines(path, file)
     first = next(lines, "").removeprefix("\ufeff")
+    if not first:
+        raise UserError(f"{path}: there is nothing in it")
     delimiter = next((each for each in ",;\t" if each in first), ",")
     cells = [cell.strip().strip('"').lower() for cell in first.split(delimiter)]
     has_header = not _is_number(cells[0])
@@ -145,4 +147,5 @@ def _plain(reason: str, has_header: bool) -> str:
     """NumPy's words for a line that is wrong, with the line's number in the file and without advice for programs."""
     first = 0 if "changed" in reason else 1  # NumPy counts rows from 1 there, else from 0
     reason = re.sub(r"at row (\d+)", lambda match: f"in line {int(match[1]) + first + has_header}", reason)
-    return " ".join(reason.partition(";")[0].split())
+    plain = " ".join(reason.partition(";")[0].split()).rstrip(".")
+    return plain if "changed" in reason else f"{plain}; wanted are whole numbers: a label, and pixels from 0 to 255"
