@@ -148,6 +148,6 @@ def test_a_run_needs_no_file_of_its_config(small_data, tmp_path, capsys):
     greedy = dataclasses.replace(settings, training=Training(batch_size=500))
     done = study.make([greedy], ["pytorch"], 3, tmp_path, data, 1, flags, [])
     error = "batch size 500: there are 200 training images beside 22 held out; "
-    error += "choose a smaller --batch_size or --validation"
+    error += "choose a smaller --batch_size"
     assert done == study.Report(None, {Run.of(tmp_path, greedy, "pytorch"): error})
     assert capsys.readouterr().err.endswith(f"\nlenet: notice: {greedy.variant} pytorch seed 0 failed: {error}\n")
