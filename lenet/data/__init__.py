@@ -17,6 +17,7 @@ from lenet.config import name_by_content
 from lenet.data import idx
 from lenet.data.cache import cached
 from lenet.data.cifar import Cifar, require_no_pickles
+from lenet.data.classes import classes_of
 from lenet.data.idx import IdxFiles
 from lenet.data.npz import NpzFile
 from lenet.data.source import Source, missing
@@ -116,7 +117,7 @@ def _dataset(
             f"{source.path}: the images of train and test differ in shape: {' and '.join(map(str, shapes))}"
         )
     labels = np.concatenate([found.labels for found in examples.values()])
-    classes, first_label, numbers = _classes(source, labels, like)
+    classes, first_label, numbers = classes_of(source, labels, like)
     splits = {part: Split(found.images, numbers[found.labels]) for part, found in examples.items()}
     empty = Split(splits["test"].images[:0], splits["test"].labels[:0])
     dataset = Dataset(splits.get("train", empty), splits["test"], _info(source, splits, classes, first_label, like))
@@ -157,33 +158,6 @@ def _info(
     except ValueError as error:
         raise UserError(f"{source.path}: {error}") from None
     return MNIST if info == MNIST else info
-
-
-def _classes(source: Source, labels: np.ndarray, like: DatasetInfo | None) -> tuple[tuple[str, ...], int, np.ndarray]:
-    """Return the classes' names, the first label, and the number of each label's class: uint8 [largest label + 1].
-
-    Labels begin at 0 or at 1; where a run knows all the names, they begin as its own did, and the numbers are its own.
-    """
-    present = np.unique(labels).tolist()
-    lowest, highest = present[0], present[-1]
-    if lowest < 0:
-        raise UserError(f"{source.path}: a label is {lowest}; they must be 0 or more")
-    if highest > MAXIMUM_CLASSES:
-        raise UserError(f"{source.path}: a label is {highest:,}; at most {MAXIMUM_CLASSES} classes can be trained")
-    first = int(lowest == 1 and len(source.names) <= highest)
-    if like and {*source.names} <= {*like.classes} and like.first_label <= lowest:
-        first = like.first_label
-    names = source.names or [str(label) for label in range(first, highest + 1)]
-    if highest - first >= len(names):
-        raise UserError(f"{source.path}: there are names for {len(names)} classes, but a label is {highest}")
-    numbers = {label: label - first for label in present}
-    classes = tuple(names)
-    if like and {names[number] for number in numbers.values()} <= {*like.classes}:
-        classes = like.classes
-        numbers = {label: classes.index(names[number]) for label, number in numbers.items()}
-    table = np.zeros(highest + 1, np.uint8)
-    table[list(numbers)] = list(numbers.values())
-    return classes, first, table
 
 
 def _notice_oddities(dataset: Dataset) -> None:
