@@ -22,7 +22,7 @@ from lenet.data.idx import IdxFiles
 from lenet.data.npz import NpzFile
 from lenet.data.source import Source, missing
 from lenet.data.table import CsvFiles
-from lenet.dataset import MAXIMUM_CLASSES, MNIST, MNIST_SHA256, Dataset, DatasetInfo, Split, part_sha256
+from lenet.dataset import MNIST, MNIST_SHA256, Dataset, DatasetInfo, Split, part_sha256
 from lenet.errors import UserError, notice
 from lenet.system.streams import printable
 
