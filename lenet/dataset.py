@@ -98,8 +98,8 @@ class Dataset:
     def hold_out(self, count: int) -> tuple[Split, Split]:
         """Return the images to train on, and `count` that are held out for validation.
 
-        They are the first, where that are 5,000 or more and every class is among them and among the others. Else they
-        are the same share of each class, its first. UserError if less than an image of each class would be left.
+        If `count` is 5,000 or more, they are the first ones, provided that every class is on both sides. Otherwise each
+        class gives the same share, its first images. UserError if a class would have no image left to train on.
         """
         images, labels = self.train
         classes = len(np.unique(labels))

@@ -16,11 +16,11 @@ import numpy as np
 from lenet.config import name_by_content
 from lenet.data import idx
 from lenet.data.cache import cached
-from lenet.data.cifar import Cifar, require_no_pickles
+from lenet.data.cifar import Cifar
 from lenet.data.classes import classes_of
 from lenet.data.idx import IdxFiles
 from lenet.data.npz import NpzFile
-from lenet.data.source import Source, missing
+from lenet.data.source import Source, missing, require_no_pickles
 from lenet.data.table import CsvFiles
 from lenet.dataset import MNIST, MNIST_SHA256, Dataset, DatasetInfo, Split, part_sha256
 from lenet.errors import UserError, notice

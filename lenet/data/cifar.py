@@ -13,7 +13,6 @@ from lenet.errors import UserError
 
 RECORD = 1 + 3 * 32 * 32  # bytes
 FILES = {"train": [f"data_batch_{i}.bin" for i in range(1, 6)], "test": ["test_batch.bin"]}
-PICKLED = re.compile(r"(data_batch_\d|test_batch|batches\.meta|.*\.(pkl|pickle|pt|pth))")
 
 
 @dataclass
@@ -22,7 +21,7 @@ class Cifar(Source):
 
     @classmethod
     def find(cls, path: Path) -> Self | None:
-        """Return the batches in a folder, or in cifar-10-batches-bin below it; UserError for those in pickles."""
+        """Return the batches in a folder, or in cifar-10-batches-bin below it."""
         for folder in (path, path / "cifar-10-batches-bin"):
             there = [file.name for file in folder.iterdir()] if folder.is_dir() else []
             if any(re.fullmatch(r"(data|test)_batch(_\d)?\.bin", name) for name in there):
@@ -48,12 +47,3 @@ class Cifar(Source):
         all_records = np.concatenate(records)
         images = all_records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
         return Examples(np.ascontiguousarray(images), all_records[:, 0].astype(np.int64))
-
-
-def require_no_pickles(path: Path) -> None:
-    """Raise UserError if there are pickles: reading one runs whatever code is in it."""
-    folders = [folder for folder in (path, path / "cifar-10-batches-py") if folder.is_dir()]
-    files = [path, *(file for folder in folders for file in sorted(folder.iterdir()))]
-    if found := [file for file in files if PICKLED.fullmatch(file.name) and file.is_file()]:
-        text = f"{found[0]}: a pickle, which can run any code when it is read, so it is not read"
-        raise UserError(f"{text}; CIFAR-10 comes in a binary version, too; other data may be an .npz file")

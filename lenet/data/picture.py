@@ -38,7 +38,7 @@ def look(path: Path) -> tuple[int, int, bool]:
 
 
 def as_text(name: str) -> str:
-    """Return a file's name as text, the same from every system: what is no text in it is replaced."""
+    """Return a file's name as text, the same on every system. Bytes that are not UTF-8 become U+FFFD."""
     return name if name.isascii() else unicodedata.normalize("NFC", os.fsencode(name).decode(errors="replace"))
 
 
@@ -81,8 +81,10 @@ def _grey(picture: Image.Image) -> np.ndarray:
     """Any mode -> uint8 [height, width]. What is transparent gets the opposite of the ink's tone."""
     if picture.mode.startswith(("I", "F")):  # 16 or 32 bits a pixel: to 8, 32 bits by the largest value
         values = np.nan_to_num(np.asarray(picture, np.float32)).clip(0)
-        largest = 65535.0 if picture.mode.startswith("I;16") else max(values.max(), 1.0)
-        return (values * (255 / (65535 if 255 < largest <= 65535 else largest))).round().astype(np.uint8)
+        largest = max(float(values.max()), 1.0)
+        if picture.mode.startswith("I;16") or 255 < largest <= 65535:
+            largest = 65535
+        return (values * (255 / largest)).round().astype(np.uint8)
     return np.asarray(_opaque(picture).convert("L"))
 
 

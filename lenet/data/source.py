@@ -4,6 +4,7 @@ import difflib
 import hashlib
 import math
 import os
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from lenet.system.streams import printable
 MAXIMUM_COUNT = 1_000_000  # images; all of EMNIST has 814,255
 MAXIMUM_BYTES = 4 * 2**30  # of their pixels
 SHOWN = 6  # names of what a folder holds
+PICKLED = re.compile(r"(data_batch_\d|test_batch|batches\.meta|.*\.(pkl|pickle|pt|pth))")  # the first are CIFAR-10's
 
 
 class Examples(NamedTuple):
@@ -63,6 +65,15 @@ def require_file(path: Path) -> None:
     """Raise UserError for what is there but no file: opening a pipe would wait."""
     if path.exists() and not path.is_file():
         raise UserError(f"{path}: not a file")
+
+
+def require_no_pickles(path: Path) -> None:
+    """Raise UserError if there are pickles: reading one runs whatever code is in it."""
+    folders = [folder for folder in (path, path / "cifar-10-batches-py") if folder.is_dir()]
+    files = [path, *(file for folder in folders for file in sorted(folder.iterdir()))]
+    if found := [file for file in files if PICKLED.fullmatch(file.name) and file.is_file()]:
+        text = f"{found[0]}: a pickle, which can run any code when it is read, so it is not read"
+        raise UserError(f"{text}; CIFAR-10 comes in a binary version, too; other data may be an .npz file")
 
 
 def read_at_most(file: IO[bytes], size: int) -> bytearray:
