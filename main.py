@@ -62,7 +62,7 @@ def describe(**options: Any) -> int:
     """Print what would be trained; that is the same in every framework and on every device."""
     machine = ("framework", "device", "threads")
     description = lenet.describe(**{key: value for key, value in options.items() if key not in machine})
-    return print_text(f"{description.text}\n") or print_place(description.sheet, "Examples:")
+    return print_text(description.text) or (print_place(description.sheet, "Examples:") if description.sheet else 0)
 
 
 def predict(predict: Sequence[Path], json: bool = False, save_prepared: Path | None = None, **options: Any) -> int:

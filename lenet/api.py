@@ -110,8 +110,9 @@ def load(
     """
     framework = framework or ("" if path is not True else backends.installed()[0])
     which = Selection(Path(log_dir), framework, path, config, changes, seed, precision, validation)
-    named = data is None or path is not True
-    return which.run(MNIST if named else read_data(data, image_size=image_size, log_dir=log_dir).info)
+    if path is not True and (data is not None or image_size is not None):
+        raise UserError(f"{path}: a run knows its data; leave --data and --image_size out")
+    return which.run(MNIST if data is None else read_data(data, image_size=image_size, log_dir=log_dir).info)
 
 
 def report(

@@ -98,6 +98,13 @@ def run_folder(log_dir, framework, seed=0):
 
 
 @pytest.fixture
+def rest_in_torture(framework, repeats):
+    """Leave all frameworks but one to make torture."""
+    if framework.name not in repeats(("pytorch",), FRAMEWORKS):
+        pytest.skip("in make torture")
+
+
+@pytest.fixture
 def train(framework, small_data, tmp_path):
     """Train on the small data; returns (stdout, stderr, the run's folder)."""
 

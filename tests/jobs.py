@@ -28,8 +28,9 @@ from lenet.trainer import Trainer
 
 
 def set_environment(variables):
-    """Set environment variables, before a framework is imported."""
+    """Set environment variables, before a framework is imported; SIGHUP is heeded even if the tests run under nohup."""
     os.environ.update(variables)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def command_line(flags):

@@ -63,9 +63,8 @@ def trained(folder, workers):
 
 
 @pytest.mark.parametrize("name", ["letters", "colours"])
-def test_it_is_learned(name, trained, framework, folder, repeats):
-    if repeats(name == "letters" and framework.name != "pytorch", False):
-        pytest.skip("in make torture; colours are learned in each framework")
+@pytest.mark.usefixtures("rest_in_torture")
+def test_it_is_learned(name, trained, framework, folder):
     run, out = trained(name, framework.name)
     data = read_data(folder / name)
     assert run.result["test_accuracy"] >= 0.9, out

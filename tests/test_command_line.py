@@ -137,6 +137,11 @@ def test_describe_says_what_the_data_the_network_and_the_settings_are(small_data
         assert picture.width > 500
         assert len(np.unique(np.asarray(picture.convert("L")))) > 100
     assert [path.name for path in tmp_path.iterdir()] == ["data"]  # it trains nothing
+    sheet.unlink()
+    sheet.mkdir()
+    code, other, err = jobs.command_line([*common, "--config", "lenet5", "--set", "dense=[7]", "--validation", "30"])
+    assert (code, other) == (0, out.partition("Examples:")[0].rstrip("\n") + "\n")
+    assert err.startswith("lenet: notice: there is no picture with examples: ")
     code, _, err = jobs.command_line([*common, "--load"])
     assert (code, "--describe needs the path of a run after --load" in err) == (2, True)
 

@@ -88,10 +88,14 @@ BAD = {
         "train/1/bomb.png: too large",
     ),
     "a pixel of 300": (
-        lambda tmp: _csv(tmp, "1,2,3,4,5\n2,3,300,5,6\n"),
-        "line 2: a pixel is 300; they go from 0 to 255",
+        lambda tmp: _csv(tmp, "label,a,b,c,d\n\n1,2,3,4,5\n \n2,3,300,5,6\n"),
+        "line 5: a pixel is 300; they go from 0 to 255",
     ),
-    "a missing column": (lambda tmp: _csv(tmp, "1,2,3,4,5\n2,3,4,5\n"), "changed from 5 to 4 in line 2"),
+    "a missing column": (lambda tmp: _csv(tmp, "\n1,2,3,4,5\n\n2,3,4,5\n"), "changed from 5 to 4 in line 4"),
+    "an index alone in a line": (
+        lambda tmp: _csv(tmp, ",label,a,b,c,d\n0,1,2,3,4,5\n1\n"),
+        "changed from 5 to 1 in line 3",
+    ),
     "a word in a table": (
         lambda tmp: _csv(tmp, "label,a,b,c,d\n1,2,3,4,5\n2,3,x,5,6\n"),
         "could not convert string 'x'",
@@ -106,6 +110,14 @@ BAD = {
     "Kaggle's test without labels": (
         lambda tmp: renamed(_without(as_csv(tmp / "mine"), "my_test.csv"), "my_train.csv", "train.csv"),
         "there is no file test.csv; the folder holds train.csv; or give ",
+    ),
+    "Kaggle's test without labels, beside train": (
+        lambda tmp: _without_labels(as_csv(tmp / "mine"), "my_test.csv"),
+        "my_test.csv: 81 columns are pixels without a label, which is the first column; give a table with labels alone",
+    ),
+    "names in Latin-1": (
+        lambda tmp: written(as_idx(tmp / "mine") / "classes.txt", "caf\xe9\n".encode("latin-1") * 4).parent,
+        "classes.txt: not text in UTF-8; save it as UTF-8",
     ),
     "an archive that is none": (lambda tmp: written(tmp / "mine.npz", b"PK\3\4 no"), "mine.npz: cannot be read"),
     "an array of objects": (
@@ -136,6 +148,12 @@ BAD = {
 def _without(folder, names):
     for path in list(folder.glob(names)):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return folder
+
+
+def _without_labels(folder, name):
+    lines = (folder / name).read_text().splitlines()
+    (folder / name).write_text("\n".join(line.partition(",")[2] for line in lines))
     return folder
 
 

@@ -41,14 +41,13 @@ def as_pictures(folder, images=GREY, parts=("train", "test"), ending=".png", nam
     return folder
 
 
-def as_csv(folder, images=GREY, header=True, parts=("train", "test")):
+def as_csv(folder, images=GREY, header=True, index=False, names=lambda i: f"pixel{i - 1}" if i else "label"):
     folder.mkdir(parents=True, exist_ok=True)
-    for part in parts:
-        rows = [
-            ",".join(map(str, (label, *image.ravel()))) for image, label in zip(images[part], LABELS[part], strict=True)
-        ]
-        first = [",".join(["label", *(f"pixel{i}" for i in range(images[part][0].size))])] if header else []
-        (folder / f"my_{part}.csv").write_text("\n".join([*first, *rows]) + "\n")
+    for part in images:
+        rows = [[label, *image.ravel()] for image, label in zip(images[part], LABELS[part], strict=True)]
+        rows = [[40_000 + i, *row] for i, row in enumerate(rows)] if index else rows
+        first = [[""] * index + [names(i) for i in range(1 + images[part][0].size)]] if header else []
+        (folder / f"my_{part}.csv").write_text("".join(",".join(map(str, row)) + "\n" for row in [*first, *rows]))
     return folder
 
 
@@ -71,9 +70,14 @@ FORMATS = {
     "torchvision's folder": lambda folder: as_idx(folder / "KMNIST/raw").parent,
     "png": as_pictures,
     "Train and Test": lambda folder: renamed(renamed(as_pictures(folder), "train", "Train"), "test", "Test"),
+    "training and testing": lambda folder: renamed(
+        renamed(as_pictures(folder), "train", "training"), "test", "testing"
+    ),
     "bmp": lambda folder: as_pictures(folder, ending=".bmp"),
     "csv": as_csv,
     "csv without a header": lambda folder: as_csv(folder, header=False),
+    "csv of pandas": lambda folder: as_csv(folder, index=True),
+    "csv of pandas with numbers for names": lambda folder: as_csv(folder, names=str),
     "npz": lambda folder: as_npz(folder.with_suffix(".npz")),
     "npz in a folder": lambda folder: as_npz(made(folder) / "data.npz").parent,
     "npz of MedMNIST": lambda folder: as_npz(
@@ -293,6 +297,13 @@ def test_other_files_beside_folders_of_pictures_change_nothing(tmp_path, capsys)
     assert capsys.readouterr().err == f"lenet: notice: {folder}: beside train and test, val is left out\n"
 
 
+def test_the_log_folder_is_no_class(tmp_path):
+    folder = as_pictures(tmp_path / "mine", parts=("train",))
+    before = load(folder).info
+    make_picture(folder / "logs/data/sheet.png", (9, 9))
+    assert load(folder, log_dir=folder / "logs").info == before
+
+
 def test_two_folders_that_were_swapped_are_read_again(tmp_path):
     folder = tmp_path / "mine"
     for name, value in (("a", 1), ("b", 2)):
@@ -355,10 +366,13 @@ def test_oddities_are_told(tmp_path, capsys):
     make_picture(folder / "train/alone/a.png", (9, 9), 3)
     (folder / "train/0/loop").symlink_to(folder / "train", target_is_directory=True)
     (folder / "train/0/.hidden.png").write_bytes(b"")
-    (folder / "train/0/notes.txt").write_text("not a picture")
+    for name in ("train/0/notes.txt", "train/1/a.heic", "train/2/b.HEIC", "classes.txt"):
+        (folder / name).write_text("not a picture")
     data = load(folder)
     assert capsys.readouterr().err.splitlines() == [
         f"lenet: notice: {folder}/train/0/loop leads back to a folder above it, so it is left out",
+        f"lenet: notice: {folder}/train: files whose ending is not a picture's are left out: 2 with .heic, 1 with .txt",
+        f"lenet: notice: {folder}/classes.txt is not read: the classes are called as their folders are",
         f"lenet: notice: {data.info.name}: 3 of the 15 test images are training images, too",
         f"lenet: notice: {data.info.name}: a single image, so none for the test or none to train on, in class alone",
     ]

@@ -123,7 +123,7 @@ def test_bfloat16_computes_the_same_more_coarsely(framework, trained):
 
 
 def test_accuracies_on_the_test_images_agree(workers, repeats, tmp_path):
-    steps, least = repeats((60, 80), (1000, 96.5))
+    steps, least = repeats((30, 60), (1000, 96.5))
     accuracies = []
     for worker in workers.values():
         code, out, err = worker.run("--train", "--train_num", steps, "--log_dir", tmp_path)

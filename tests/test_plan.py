@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 
+import jobs
 import pytest
 from conftest import PROJECT, files, notices, run_folder
 
@@ -32,15 +33,15 @@ def all_but_the_lock(folder):
 
 
 @pytest.fixture
-def refused(report, tmp_path):
-    """Start a report of lenet5 that must be refused for this reason, with nothing trained and nothing moved."""
+def refused(data_flags, tmp_path):
+    """Ask for a report of lenet5 that must be refused for this reason, with nothing trained and nothing moved."""
 
     def check(reason, *more):
         (tmp_path / "report.lock").unlink(missing_ok=True)
         before = files(tmp_path)
-        process = report("--config", "lenet5", "--framework", "pytorch", "--seeds", 2, *more)
-        out, err = process.communicate()
-        assert (process.returncode, out, err.count("\n")) == (2, "", 1)
+        flags = ["--report", "--train_num", 12, *data_flags, "--config", "lenet5", "--framework", "pytorch"]
+        code, out, err = jobs.command_line([*map(str, flags), "--seeds", "2", *map(str, more)])
+        assert (code, out, err.count("\n")) == (2, "", 1)
         assert reason in err
         assert "a report moves no run aside: choose another --log_dir, or move it away yourself" in err
         after = files(tmp_path)

@@ -10,6 +10,7 @@ import jobs
 import numpy as np
 import pytest
 from PIL import Image
+from test_formats_of_data import written
 
 import lenet
 from lenet import UserError, config
@@ -18,6 +19,8 @@ from lenet.data import picture
 from lenet.dataset import MNIST, DatasetInfo
 from lenet.settings import Settings
 from lenet.storage.checkpoint import Checkpoint
+from lenet.storage.run import Run
+from lenet.use.predict import pictures
 from lenet.use.preparation import is_handwriting, prepare
 
 
@@ -204,6 +207,30 @@ def test_a_run_nearby_is_named(workers, model):
         assert (code, f"there is {model}: name it after --load" in err) == (2, True)
     code, _, err = workers["pytorch"].run("--predict", "any.png", "--log_dir", log_dir)
     assert (code, f"there is {model}: name it after --load" in err) == (2, True)
+
+
+def test_of_several_runs_nearby_the_likest_is_named(tmp_path):
+    for place in ("a,data=x~1/pytorch/seed-0", "lenet,data=y~2/keras/seed-0", "lenet,data=y~2/pytorch/seed-3", "z/z/z"):
+        written(tmp_path / place / "checkpoint.safetensors", b"")
+    wanted = Run(tmp_path / "lenet,data=y~3/pytorch/seed-0/checkpoint.safetensors")
+    assert wanted.nearest(tmp_path).folder == tmp_path / "lenet,data=y~2/pytorch/seed-3"
+    assert wanted.nearest(tmp_path / "z/z/z") is None
+
+
+@pytest.mark.parametrize("flag", [("--data", "mnist"), ("--image_size", 28)])
+def test_a_run_knows_its_data(flag, workers, model):
+    code, out, err = predict(workers["pytorch"], model, "any.png", *flag)
+    assert (code, out) == (2, [])
+    assert err == [f"main.py: {model}: a run knows its data; leave --data and --image_size out"]
+
+
+def test_links_to_folders_are_followed_but_not_in_a_circle(tmp_path):
+    for place in ("elsewhere/3/a.png", "mine/5/b.png", "mine/5/.hidden/c.png", "mine/__MACOSX/d.png"):
+        written(tmp_path / place, b"")
+    (tmp_path / "mine/3").symlink_to(tmp_path / "elsewhere/3")
+    (tmp_path / "mine/5/circle").symlink_to(tmp_path / "mine")
+    found = [*pictures([tmp_path / "mine"], "0123456789")]
+    assert found == [(tmp_path / "mine/3/a.png", 3), (tmp_path / "mine/5/b.png", 5)]
 
 
 def test_the_api_takes_arrays_and_paths(framework, model, sorted_digits):

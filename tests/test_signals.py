@@ -49,6 +49,7 @@ def test_a_signal_in_the_final_test_does_not_cost_the_result(framework, flags, t
     assert f"test accuracy {100 * result['test_accuracy']:.2f} %" in out
 
 
+@pytest.mark.usefixtures("rest_in_torture")
 def test_the_second_signal_leaves_at_once(flags, tmp_path):
     # A save that takes long: the second signal comes while it lasts.
     slow = "import os, sys, time; sync = os.fsync; os.fsync = lambda file: (time.sleep(20), sync(file)); "
@@ -65,6 +66,7 @@ def test_the_second_signal_leaves_at_once(flags, tmp_path):
     assert process.returncode == -signal.SIGTERM
 
 
+@pytest.mark.usefixtures("rest_in_torture")
 def test_of_two_at_once_exactly_one_trains(framework, flags, repeats, tmp_path):
     for i in range(repeats(1, 50)):
         command = flags(tmp_path / str(i), "--train", "--train_num", 300)

@@ -1,5 +1,6 @@
 """A real TensorBoard, open before the runs go on, with both of its readers: what it shows is what is so."""
 
+import contextlib
 import json
 import re
 import subprocess
@@ -15,27 +16,42 @@ from conftest import PROJECT
 SECONDS = 60  # until TensorBoard must show it
 
 
-@pytest.fixture(params=["true", "false"], ids=["fast reader", "slow reader"])
-def shown(request, tmp_path):
-    """Start TensorBoard on the log folder; returns a function: a run -> the steps and values that TensorBoard has."""
-    command = [Path(sys.executable).with_name("tensorboard"), "--logdir", tmp_path, "--port", "0"]
-    command += ["--reload_interval", "1", "--load_fast", request.param]
+@contextlib.contextmanager
+def tensorboard(log_dir, load_fast):
+    """Start TensorBoard on a log folder, with one of its readers; returns its address."""
+    command = [Path(sys.executable).with_name("tensorboard"), "--logdir", log_dir, "--port", "0"]
+    command += ["--reload_interval", "1", "--load_fast", load_fast]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
-            address = next(found[0] for line in process.stderr if (found := re.search(r"http://localhost:\d+", line)))
-
-            def ask(run):
-                query = urllib.parse.urlencode({"run": str(run.relative_to(tmp_path)), "tag": "cross_entropy"})
-                url = f"{address}/data/plugin/scalars/scalars?{query}"
-                try:
-                    with urllib.request.urlopen(url) as answer:
-                        return [(step, value) for _, step, value in json.load(answer)]
-                except urllib.error.HTTPError:  # it does not know the run yet
-                    return []
-
-            yield ask
+            yield next(found[0] for line in process.stderr if (found := re.search(r"http://localhost:\d+", line)))
         finally:
             process.terminate()
+
+
+@pytest.fixture
+def shown(tmp_path):
+    """Start it with each reader; returns a function: run, steps -> their values, once both readers show these steps."""
+    with tensorboard(tmp_path, "true") as fast, tensorboard(tmp_path, "false") as slow:
+
+        def ask(address, run):
+            query = urllib.parse.urlencode({"run": str(run.relative_to(tmp_path)), "tag": "cross_entropy"})
+            try:
+                with urllib.request.urlopen(f"{address}/data/plugin/scalars/scalars?{query}") as answer:
+                    return [(step, value) for _, step, value in json.load(answer)]
+            except urllib.error.HTTPError:  # it does not know the run yet
+                return []
+
+        def wait_until(run, steps):
+            deadline = time.monotonic() + SECONDS
+            for address in (fast, slow):
+                while [step for step, _ in ask(address, run)] != steps and time.monotonic() < deadline:
+                    time.sleep(0.2)
+            of_fast, of_slow = (ask(address, run) for address in (fast, slow))
+            assert [step for step, _ in of_fast] == steps
+            assert of_fast == of_slow
+            return [value for _, value in of_fast]
+
+        yield wait_until
 
 
 @pytest.fixture
@@ -53,32 +69,22 @@ def train(small_data, tmp_path):
     return run
 
 
-def wait_until(shown, run, steps):
-    """Wait until TensorBoard shows these steps of a run; returns their values."""
-    deadline = time.monotonic() + SECONDS
-    while [step for step, _ in shown(run)] != steps and time.monotonic() < deadline:
-        time.sleep(0.2)
-    points = shown(run)
-    assert [step for step, _ in points] == steps
-    return [value for _, value in points]
-
-
 def test_a_run_from_scratch_shows_its_curve_and_the_old_one_beside_it(shown, train):
     folder = train("--train_num", 60)
-    old = wait_until(shown, folder / "train", [*range(1, 61)])
+    old = shown(folder / "train", [*range(1, 61)])
     train("--train_num", 40)
-    assert wait_until(shown, folder / "train", [*range(1, 41)]) == old[:40]
-    assert wait_until(shown, folder.with_name("seed-0.1") / "train", [*range(1, 61)]) == old
-    assert [step for step, _ in shown(folder / "test")] == [10, 20, 30, 40]
+    assert shown(folder / "train", [*range(1, 41)]) == old[:40]
+    assert shown(folder.with_name("seed-0.1") / "train", [*range(1, 61)]) == old
+    shown(folder / "test", [10, 20, 30, 40])
 
 
 def test_a_run_that_was_killed_shows_each_step_once_after_it_goes_on(shown, train):
     folder = train("--train_num", 100, kill=True)  # in its second save, of step 40
-    lost = wait_until(shown, folder / "train", [*range(1, 41)])
+    lost = shown(folder / "train", [*range(1, 41)])
     other = train("--train_num", 10, "--load", folder, "--learning_rate", 0.01)
     assert other != folder
-    values = wait_until(shown, other / "train", [*range(1, 31)])
+    values = shown(other / "train", [*range(1, 31)])
     assert values[:21] == lost[:21]
     assert all(one != another for one, another in zip(values[21:], lost[21:], strict=False))
     train("--train_num", 10, "--load")
-    assert wait_until(shown, folder / "train", [*range(1, 31)]) == lost[:30]
+    assert shown(folder / "train", [*range(1, 31)]) == lost[:30]

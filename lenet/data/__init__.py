@@ -46,14 +46,12 @@ def load(
     """
     try:
         is_mnist = path is None or (str(path) == "mnist" and not Path(path).exists())
-        source = find(EMBEDDED if path is None or is_mnist else Path(path).expanduser())
+        source = find(EMBEDDED if path is None or is_mnist else Path(path).expanduser(), log_dir)
         parts = ("test",) if test_only else ("train", "test")
         like = None if source.path == EMBEDDED else like  # whose labels never change
         dataset = _dataset(source, _shape(image_size, like), like, log_dir, parts)
     except MemoryError:
         raise UserError(f"{path}: not enough memory for it; choose a smaller --image_size, or less data") from None
-    except RecursionError:
-        raise UserError(f"{path}: its folders are too deep") from None
     except OSError as error:
         raise UserError(f"{error.filename or path}: cannot be read: {error.strerror or error}") from None
     height, width, _ = _shape(image_size, None)
@@ -62,12 +60,12 @@ def load(
     return dataset
 
 
-def find(path: Path) -> Source:
+def find(path: Path, log_dir: str | Path | None) -> Source:
     """Return the data at a path, in whatever format; UserError if there is none that can be read."""
     finders: list[Callable[[Path], Source | None]] = [
         IdxFiles.find,
         Cifar.find,
-        _find_pictures,
+        lambda path: _find_pictures(path, log_dir),
         CsvFiles.find,
         NpzFile.find,
     ]
@@ -77,7 +75,8 @@ def find(path: Path) -> Source:
         if source := finder(path):
             return source
     if not path.exists():
-        raise missing(path.parent, path.name, "file or folder")
+        included = "; MNIST is included: --data mnist" if path.parent == Path() else ""
+        raise missing(path.parent, path.name, "file or folder", advice=included)
     require_no_pickles(path)
     if path.is_dir():
         advice = "; pictures are read from folders that are named after their classes; see docs/data.md"
@@ -86,10 +85,10 @@ def find(path: Path) -> Source:
     raise UserError(f"{path}: {text}; unpack an archive, and give the folder that IDX files are in")
 
 
-def _find_pictures(path: Path) -> Source | None:
+def _find_pictures(path: Path, log_dir: str | Path | None) -> Source | None:
     from lenet.data.pictures import Folders  # MNIST does without the libraries for pictures
 
-    return Folders.find(path)
+    return Folders.find(path, log_dir)
 
 
 def _shape(image_size: int | tuple[int, int] | None, like: DatasetInfo | None) -> tuple[int | None, ...]:

@@ -12,6 +12,7 @@ from lenet.backend import storage_dtype
 from lenet.data import load as read_data
 from lenet.data.cache import FOLDER
 from lenet.dataset import Dataset
+from lenet.errors import UserError, notice
 from lenet.settings import Settings, to_text
 from lenet.storage.run import AnyPath
 from lenet.storage.selection import Selection
@@ -24,10 +25,10 @@ NAME_WIDTH = 150  # pixels
 
 
 class Description(NamedTuple):
-    """Text of many lines, and the path of a PNG with examples of each class."""
+    """Text of many lines, and the path of a PNG with examples of each class; None if it cannot be written."""
 
     text: str
-    sheet: Path
+    sheet: Path | None
 
 
 def describe(
@@ -49,9 +50,14 @@ def describe(
     which = Selection(Path(log_dir), "", load, config, changes, seed, precision, validation)
     dataset = read_data(data, image_size=image_size, like=which.known, log_dir=log_dir)
     _, start = which.start(dataset.info, training=True)
+    description = text(dataset, start.settings)
     sheet = Path(log_dir, FOLDER, f"{dataset.info.name}.png")
-    write_sheet(dataset, sheet)
-    return Description(text(dataset, start.settings), sheet)
+    try:
+        write_sheet(dataset, sheet)
+    except UserError as error:
+        notice(f"there is no picture with examples: {error}")
+        return Description(description, None)
+    return Description(description, sheet)
 
 
 def text(dataset: Dataset, settings: Settings) -> str:

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -12,11 +12,12 @@ from tqdm import tqdm
 
 from lenet.data import picture
 from lenet.data.source import Examples, Source, a_tenth, missing, require_limits
+from lenet.data.walk import folders_in, walk
 from lenet.dataset import MAXIMUM_CLASSES, MAXIMUM_SIDE
 from lenet.errors import UserError, notice_once
 from lenet.system.streams import printable
 
-PARTS = ("train", "test")
+PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test"}  # folder, in any case -> part
 AT_ONCE = 200  # pictures between two looks at the progress
 
 
@@ -37,33 +38,37 @@ class Folders(Source):
     """train/<class>/* and test/<class>/*; or <class>/* alone, and a tenth of each class is held out for the test."""
 
     found: dict[str, list[File]]
+    folders: dict[str, Path]  # of the parts, if it has them
 
     @classmethod
-    def find(cls, path: Path) -> Self | None:
-        """Return the pictures in the folders below a folder."""
+    def find(cls, path: Path, log_dir: str | Path | None) -> Self | None:
+        """Return the pictures in the folders below a folder; the log folder, which has pictures, too, is left out."""
         if not path.is_dir():
             return None
+        log = log_dir and Path(log_dir).resolve()
+        folders = [(name, folder) for name, folder in folders_in(path) if folder.resolve() != log]
         parts: dict[str, Path] = {}
-        for name, folder in _folders(path):
-            if name.lower() in PARTS and _folders(folder):
-                if other := parts.get(name.lower()):
+        for name, folder in folders:
+            if (part := PARTS.get(name.lower())) and folders_in(folder):
+                if other := parts.get(part):
                     raise UserError(f"{path}: holds both {other.name} and {name}; put them together")
-                parts[name.lower()] = folder
+                parts[part] = folder
         if parts:
-            if others := sorted(name for name, _ in _folders(path) if name.lower() not in PARTS):
-                notice_once(
-                    f"{printable(str(path))}: beside train and test, {printable(', '.join(others))} is left out"
-                )
-            found = {part: _files(folder) for part, folder in parts.items()}
+            if others := sorted(name for name, _ in folders if name.lower() not in PARTS):
+                notice_once(f"{path}: beside train and test, {printable(', '.join(others))} is left out")
+            found = {part: _files(folders_in(folder)) for part, folder in parts.items()}
         else:
-            files = _files(path)
+            files = _files(folders)
             test = a_tenth(np.unique([file.class_name for file in files], return_inverse=True)[1], _keys(files))
             found = {
-                part: [file for file, out in zip(files, test, strict=True) if out == (part == "test")] for part in PARTS
+                part: [file for file, out in zip(files, test, strict=True) if out == (part == "test")]
+                for part in ("train", "test")
             }
         if not any(found.values()) or (not parts and len(_classes(found)) < 2 and _has_others(path)):
             return None
-        source = cls(path, path.resolve().name, _classes(found), found)
+        if (path / "classes.txt").exists():
+            notice_once(f"{path / 'classes.txt'} is not read: the classes are called as their folders are")
+        source = cls(path, path.resolve().name, _classes(found), found, parts)
         source.is_whole = not parts
         return source
 
@@ -78,11 +83,11 @@ class Folders(Source):
                 if self.is_whole:
                     text = "no class has two pictures, so none can be held out for the test"
                     raise UserError(f"{self.path}: {text}")
-                other = next(iter(self.found))
-                advice = f"; or give {self.path / other} alone, and a tenth of it is held out for the test"
+                other = next(iter(self.folders.values()))
+                advice = f"; or give {other} alone, and a tenth of it is held out for the test"
                 raise missing(self.path, part, "folder", " with pictures in a folder for each class", advice)
         if "train" in parts and (unknown := self._classes("test") - self._classes("train")):
-            raise missing(self.path / "train", min(unknown), "folder", ", which test has")
+            raise missing(self.folders["train"], min(unknown), "folder", ", which test has")
         height, width, channels = self._shape(parts, shape)
         numbers = {name: number for number, name in enumerate(self.names)}
         files = [file for part in parts for file in self.found[part]]
@@ -125,46 +130,33 @@ class Folders(Source):
         return height, width, channels
 
 
-def _folders(path: Path) -> list[tuple[str, Path]]:
-    """Return the names and paths of the folders in a folder, without those that are hidden."""
-    entries = [entry for entry in os.scandir(path) if entry.is_dir() and not entry.name.startswith((".", "__"))]
-    return [(picture.as_text(entry.name), Path(entry.path)) for entry in entries]
-
-
-def _files(path: Path) -> list[File]:
-    """Return the pictures of each class below a folder, in their order."""
-    files: list[File] = []
-    above = tuple(_identity(folder) for folder in (path, *path.resolve().parents))
-    for class_name, folder in _folders(path):
-        files += _below(str(folder), class_name, "", above)
+def _files(folders: Sequence[tuple[str, Path]]) -> list[File]:
+    """Return the pictures in the folders of the classes, in their order; OSError if a folder cannot be read."""
+    files, others = [], Counter[str]()
+    for class_name, folder in folders:
+        for place, entry in walk(folder, _raise):
+            name = picture.as_text(entry.name)
+            ending = os.path.splitext(name.lower())[1]  # noqa: PTH122 - of text
+            if ending in picture.ENDINGS:
+                status = entry.stat()
+                files.append(
+                    File(name, class_name, place, entry.path, status.st_size, status.st_mtime_ns, status.st_ino)
+                )
+            else:
+                others[ending or "no ending"] += 1
+    if files and others:
+        shown = ", ".join(f"{number:,} with {ending}" for ending, number in sorted(others.items()))
+        notice_once(f"{folders[0][1].parent}: files whose ending is not a picture's are left out: {shown}")
     return sorted(files)
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _has_others(path: Path) -> bool:
     """Whether a folder has data of another format, so that one folder of pictures in it means nothing."""
     return any(file.suffix.lower() in (".csv", ".npz", ".gz") for file in path.iterdir())
-
-
-def _identity(folder: str | Path) -> tuple[int, int]:
-    status = os.stat(folder)  # noqa: PTH116 - it takes both
-    return status.st_dev, status.st_ino
-
-
-def _below(folder: str, class_name: str, place: str, above: tuple[tuple[int, int], ...]) -> Iterator[File]:
-    """Yield the pictures in a folder and in those below it; `above` are those it is in, to notice a circle."""
-    here = _identity(folder)
-    if here in above:
-        notice_once(f"{printable(folder)} leads back to a folder above it, so it is left out")
-        return
-    for entry in os.scandir(folder):
-        if entry.name[0] == ".":
-            continue
-        if entry.is_dir():
-            below = f"{place}{picture.as_text(entry.name)}/"
-            yield from _below(entry.path, class_name, below, (*above, here))
-        elif entry.name.lower().endswith(picture.ENDINGS):
-            name, status = picture.as_text(entry.name), entry.stat()
-            yield File(name, class_name, place, entry.path, status.st_size, status.st_mtime_ns, status.st_ino)
 
 
 def _keys(files: Sequence[File]) -> list[str]:

@@ -120,7 +120,10 @@ def names_beside(folder: Path, *files: str) -> list[str]:
     if path is None:
         return []
     with path.open("rb") as file:
-        text = file.read(1 << 20).decode("utf-8-sig", errors="replace")
+        try:
+            text = file.read(1 << 20).decode("utf-8-sig")
+        except UnicodeDecodeError:
+            raise UserError(f"{path}: not text in UTF-8; save it as UTF-8") from None
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 

@@ -6,7 +6,7 @@ import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from typing import BinaryIO, Self, cast
 
@@ -27,6 +27,7 @@ from lenet.errors import UserError
 
 NAME = re.compile(r"(?:(?P<set>.+)[-_. ])?(?P<part>train|test)\.csv(?:\.gz)?", re.IGNORECASE)
 LABELS = ("label", "class", "target", "y")  # what the column may be called
+INDEX = ("", "index", "unnamed: 0")  # what pandas calls a first column that counts the lines
 MAXIMUM_LINE = 8_000_000  # bytes: 512x512 in colour has about three million
 
 
@@ -81,35 +82,39 @@ def read(path: Path) -> Examples:
 
 
 def _read(path: Path, file: BinaryIO) -> Examples:
-    lines = _lines(path, file)
+    numbers: list[int] = []  # of the lines that are not empty
+    lines = _lines(path, file, numbers)
     first = next(lines, "").removeprefix("\ufeff")
     if not first:
         raise UserError(f"{path}: there is nothing in it")
     delimiter = next((each for each in ",;\t" if each in first), ",")
     cells = [cell.strip().strip('"').lower() for cell in first.split(delimiter)]
-    has_header = not _is_number(cells[0])
+    has_index = cells[0] in INDEX
+    cells = cells[has_index:]
+    has_header = has_index or not _is_number(cells[0]) or cells == [str(i) for i in range(len(cells))]
     side, channels = _shape(path, cells, has_header)
     label = next((cells.index(name) for name in LABELS if name in cells), 0) if has_header else 0
     start = next(lines, "") if has_header else first
     if not start:
         raise UserError(f"{path}: there is no image in it, only a header")
-    rows = chain([start], lines)
+    rows = (row.partition(delimiter)[2] or row if has_index else row for row in chain([start], lines))
     most = min(MAXIMUM_COUNT, MAXIMUM_BYTES // (side * side * channels))  # before a small archive fills the memory
     try:
         table = np.loadtxt(
             rows, np.int16, delimiter=delimiter, quotechar='"', comments=None, ndmin=2, max_rows=most + 1
         )
     except (ValueError, OverflowError) as error:
-        raise UserError(f"{path}: {_plain(str(error), has_header)}") from None
+        raise UserError(f"{path}: {_plain(str(error), numbers[has_header:])}") from None
     require_limits(path, len(table), (side, side, channels))
     if table.shape[1] != len(cells):
-        raise UserError(f"{path}: line 1 has {len(cells)} columns, line 2 has {table.shape[1]}")
+        text = f"line {numbers[0]} has {len(cells)} columns, line {numbers[1]} has {table.shape[1]}"
+        raise UserError(f"{path}: {text}")
     if label:
         table = np.concatenate([table[:, [label]], np.delete(table, label, axis=1)], axis=1)
     pixels = table[:, 1:]
     if pixels.min() < 0 or pixels.max() > 255:
         row, column = map(int, np.argwhere((pixels < 0) | (pixels > 255))[0])
-        text = f"line {row + 1 + has_header}: a pixel is {pixels[row, column]}; they go from 0 to 255"
+        text = f"line {numbers[row + has_header]}: a pixel is {pixels[row, column]}; they go from 0 to 255"
         raise UserError(f"{path}: {text}")
     return Examples(pixels.astype(np.uint8).reshape(-1, side, side, channels), table[:, 0].astype(np.int64))
 
@@ -122,11 +127,15 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _lines(path: Path, file: BinaryIO) -> Iterator[str]:
-    while line := file.readline(MAXIMUM_LINE):
+def _lines(path: Path, file: BinaryIO, numbers: list[int]) -> Iterator[str]:
+    """Yield the lines that are not empty, and append their numbers."""
+    for number in count(1):
+        if not (line := file.readline(MAXIMUM_LINE)):
+            return
         if len(line) == MAXIMUM_LINE:
             raise UserError(f"{path}: a line has over {MAXIMUM_LINE:,} bytes; wanted is a line for each image")
-        if text := line.decode("utf-8", errors="replace").rstrip("\r\n"):
+        if (text := line.decode("utf-8", errors="replace").rstrip("\r\n")).strip():
+            numbers.append(number)
             yield text
 
 
@@ -138,14 +147,15 @@ def _shape(path: Path, cells: Sequence[str], has_header: bool) -> tuple[int, int
         if side and channels * side * side == pixels:
             return side, channels
     if math.isqrt(len(cells)) ** 2 == len(cells) > 1 and not (has_header and cells[0] in LABELS):
-        raise UserError(f"{path}: {len(cells)} columns are pixels without a label; the label is the first column")
+        text = f"{len(cells)} columns are pixels without a label, which is the first column"
+        raise UserError(f"{path}: {text}; give a table with labels alone, and a tenth of it is held out for the test")
     text = f"{len(cells)} columns, so {pixels} pixels; wanted is a label, then a square of pixels, such as 784"
     raise UserError(f"{path}: {text}")
 
 
-def _plain(reason: str, has_header: bool) -> str:
+def _plain(reason: str, numbers: Sequence[int]) -> str:
     """NumPy's words for a line that is wrong, with the line's number in the file and without advice for programs."""
-    first = 0 if "changed" in reason else 1  # NumPy counts rows from 1 there, else from 0
-    reason = re.sub(r"at row (\d+)", lambda match: f"in line {int(match[1]) + first + has_header}", reason)
+    first = 1 if "changed" in reason else 0  # NumPy counts rows from 1 there, else from 0
+    reason = re.sub(r"at row (\d+)", lambda match: f"in line {numbers[int(match[1]) - first]}", reason)
     plain = " ".join(reason.partition(";")[0].split()).rstrip(".")
     return plain if "changed" in reason else f"{plain}; wanted are whole numbers: a label, and pixels from 0 to 255"

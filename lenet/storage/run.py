@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
@@ -60,11 +61,16 @@ class Run:
         except OSError:  # it may not be looked at
             return cls(path)
 
-    @classmethod
-    def below(cls, folder: Path) -> Self | None:
-        """Return a run that is below a folder, if there is one."""
+    def nearest(self, folder: Path) -> Self | None:
+        """Return the run below a folder whose path is most like this one's, if there is any."""
         paths = (path for depth in range(1, 4) for path in sorted(folder.glob(f"{'*/' * depth}{CHECKPOINT}")))
-        return next(map(cls, paths), None)
+        like = SequenceMatcher(b=str(self.path), autojunk=False)
+
+        def similarity(path: Path) -> float:
+            like.set_seq1(str(path))
+            return like.ratio()
+
+        return type(self)(nearest) if (nearest := max(paths, key=similarity, default=None)) else None
 
     @property
     def exists(self) -> bool:

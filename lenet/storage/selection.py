@@ -81,7 +81,7 @@ class Selection:
         return found
 
     def _checkpoint(self, source: Run) -> Checkpoint:
-        if not source.exists and (near := Run.below(self.log_dir if self.load is True else source.folder)):
+        if not source.exists and (near := source.nearest(self.log_dir if self.load is True else source.folder)):
             raise UserError(f"there is no checkpoint {source.path}; there is {near.folder}: name it after --load")
         return source.checkpoint
 

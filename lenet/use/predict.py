@@ -11,6 +11,7 @@ from PIL import Image
 
 from lenet import api
 from lenet.data import picture
+from lenet.data.walk import walk
 from lenet.errors import UserError
 from lenet.storage.run import AnyPath, Run
 from lenet.system.files import writing
@@ -122,18 +123,12 @@ def pictures(paths: Iterable[Path], classes: Sequence[str]) -> Iterator[tuple[Pa
             yield path, None
             continue
         errors: list[OSError] = []
-        walk = os.walk(path, onerror=errors.append)
-        files = sorted(Path(folder, name) for folder, _, names in walk for name in names)
-        files = [file for file in files if file.suffix.lower() in picture.ENDINGS and not _is_hidden(file, path)]
-        names = [picture.as_text(file.relative_to(path).parts[0]) for file in files]
-        labelled = {*names} <= {*classes}
-        yield from ((file, classes.index(name) if labelled else None) for file, name in zip(files, names, strict=True))
-        unreadable = [Path(error.filename) for error in errors] or ([] if files else [path])
+        found = sorted((Path(entry.path), place.partition("/")[0]) for place, entry in walk(path, errors.append))
+        found = [(file, name) for file, name in found if file.suffix.lower() in picture.ENDINGS]
+        labelled = {name for _, name in found} <= {*classes}
+        yield from ((file, classes.index(name) if labelled else None) for file, name in found)
+        unreadable = [Path(error.filename) for error in errors] or ([] if found else [path])
         yield from ((folder, None) for folder in unreadable)
-
-
-def _is_hidden(file: Path, folder: Path) -> bool:
-    return any(part.startswith((".", "__")) for part in file.relative_to(folder).parts)
 
 
 def save(image: np.ndarray, folder: Path, path: Path) -> None:
