@@ -144,9 +144,8 @@ def kernels(figure: Figure, kernel: np.ndarray) -> None:
     """
     figure.suptitle(f"conv1/kernel, from {kernel.min():.2f} to {kernel.max():.2f}", fontsize=9)
     channels, filters = kernel.shape[2:]
-    columns = min(8, filters)
+    columns, limit = min(8, filters), np.abs(kernel).max() or 1.0
     grid = figure.subplots(math.ceil(filters / columns), columns, squeeze=False)
-    limit = np.abs(kernel).max() or 1.0
     for i, axes in enumerate(grid.flat):
         axes.axis("off")
         if i < filters and channels == 1:
@@ -162,22 +161,20 @@ def confusion_side(classes: Sequence[str]) -> float:
 
 def confusion(figure: Figure, labels: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> None:
     """Draw the confusion matrix; right predictions are counted but not coloured."""
-    count_of_classes = len(classes)
-    counts = np.zeros((count_of_classes, count_of_classes), int)
-    np.add.at(counts, (labels, predicted), 1)
-    wrong = counts * (1 - np.eye(count_of_classes, dtype=int))
+    n = len(classes)
+    counts = np.bincount(labels.astype(int) * n + predicted, minlength=n * n).reshape(n, n)
+    wrong = counts * (1 - np.eye(n, dtype=int))
     axes = figure.subplots()
     axes.imshow(wrong, cmap="Oranges", vmin=0, vmax=max(1, wrong.max()))
-    size = 8 if count_of_classes <= 16 else 5
-    for (row, column), count in np.ndenumerate(counts) if count_of_classes <= 64 else ():
+    for (row, column), count in np.ndenumerate(counts) if n <= 64 else ():
         if count:
             color = "white" if wrong[row, column] > 0.6 * wrong.max() else "black"
-            axes.text(column, row, count, ha="center", va="center", fontsize=size, color=color)
+            axes.text(column, row, str(count), ha="center", va="center", fontsize=8 if n <= 16 else 5, color=color)
     names = [_short(name) for name in classes]
-    style: dict[str, Any] = {"fontsize": 8 if count_of_classes <= 64 else 4, "parse_math": False}
+    style: dict[str, Any] = {"fontsize": 8 if n <= 64 else 4, "parse_math": False}
     axes.set(xlabel="predicted class", ylabel="true class")
-    axes.set_xticks(range(count_of_classes), names, rotation=90 if max(map(len, names)) > 2 else 0, **style)
-    axes.set_yticks(range(count_of_classes), names, **style)
+    axes.set_xticks(range(n), names, rotation=90 if max(map(len, names)) > 2 else 0, **style)
+    axes.set_yticks(range(n), names, **style)
 
 
 def mistakes(
@@ -195,8 +192,8 @@ def mistakes(
             axes.imshow(images[n].squeeze(axis=2) if images.shape[3] == 1 else images[n], cmap="gray")
             true, answer = (_short(classes[number]) for number in (labels[n], predicted[n]))
             names = f"{true}, predicted {answer}" if is_short else f"{true}\n\N{RIGHTWARDS ARROW} {answer}"
-            probability = 100 * probabilities[n, predicted[n]]
-            axes.set_title(f"{names}\n{probability:.1f} %", fontsize=8 if is_short else 6, parse_math=False)
+            title = f"{names}\n{100 * probabilities[n, predicted[n]]:.1f} %"
+            axes.set_title(title, fontsize=8 if is_short else 6, parse_math=False)
 
 
 def _short(name: str) -> str:
