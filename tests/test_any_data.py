@@ -182,6 +182,7 @@ def test_pictures_are_predicted_as_they_were_tested(trained, framework, folder, 
     assert (said["class"], said["index"], len(said["probabilities"])) == ("digit 7", 7, 10)
 
 
+@pytest.mark.usefixtures("rest_in_torture")
 def test_a_test_needs_only_the_test_images(trained, framework, folder, tmp_path):
     run, _ = trained("colours", framework.name)
     (tmp_path / "mine").mkdir()
@@ -192,6 +193,7 @@ def test_a_test_needs_only_the_test_images(trained, framework, folder, tmp_path)
     assert f"test accuracy {100 * run.result['test_accuracy']:.2f} %" in out
 
 
+@pytest.mark.usefixtures("rest_in_torture")
 def test_other_data_is_refused_or_told(trained, framework, folder, tmp_path):
     run, _ = trained("colours", framework.name)
     code, _, err = framework.run("--train", "--train_num", 1, "--load", run.folder, "--log_dir", tmp_path)

@@ -123,10 +123,11 @@ def test_bfloat16_computes_the_same_more_coarsely(framework, trained):
 
 
 def test_accuracies_on_the_test_images_agree(workers, repeats, tmp_path):
-    steps, least = repeats((30, 60), (1000, 96.5))
+    short = ("--train_num", 60, "--config", "lenet5", "--learning_rate", 1e-3)
+    flags, least = repeats((short, 80), (("--train_num", 1000), 96.5))
     accuracies = []
     for worker in workers.values():
-        code, out, err = worker.run("--train", "--train_num", steps, "--log_dir", tmp_path)
+        code, out, err = worker.run("--train", *flags, "--log_dir", tmp_path)
         assert (code, err) == (0, "")
         accuracies.append(float(out.split("test accuracy ")[1].split(" %")[0]))
     assert max(accuracies) - min(accuracies) <= 0.3

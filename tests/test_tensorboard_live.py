@@ -25,7 +25,7 @@ def tensorboard(log_dir, load_fast):
         try:
             yield next(found[0] for line in process.stderr if (found := re.search(r"http://localhost:\d+", line)))
         finally:
-            process.terminate()
+            process.kill()  # told to end, it sometimes hangs
 
 
 @pytest.fixture
