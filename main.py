@@ -93,8 +93,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     flag = parser.add_argument_group("what to do").add_argument
     flag("-t", "--train", action="store_true", help="train for --train_num steps, test, and save")
     flag("-e", "--test", action="store_true", help="test a run on the test images: this run, or the one of --load")
-    predict_help = "say what each picture shows, a file or a folder"
-    flag("--predict", nargs="+", action="extend", type=path, metavar="PATH", help=predict_help)
+    flag("--predict", nargs="+", action="extend", type=path, metavar="PATH", help="say what files or folders show")
     endings = ".onnx, .pt2, .pt, .safetensors, .keras, .html, or / for TensorFlow's SavedModel"
     flag("--export", action="append", type=file_name, metavar="FILE", help=f"write the model for others: {endings}")
     flag("--describe", action="store_true", help="show what the data is, what the network is on it, and the settings")
@@ -104,7 +103,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     flag = parser.add_argument_group("the run").add_argument
     count, of_report = whole_number(), "with --report several, by default all"
     load_help = "checkpoint to use, a file or a run's folder (default: none to train; without PATH, this run's own)"
-    flag("--train_num", dest="steps", type=whole_number(0), metavar="N", help="number of steps, of a mini-batch each")
+    steps_help = "number of steps, of a mini-batch each (default: the config's decay_steps, if it has them)"
+    flag("--train_num", dest="steps", type=whole_number(0), metavar="N", help=steps_help)
     flag("-l", "--load", nargs="?", const=True, type=path, metavar="PATH", help=load_help)
     frameworks = choice(FRAMEWORKS, {"tf": "tensorflow", "torch": "pytorch"})
     framework_help = f"framework (default: the first installed of {', '.join(MODULES)}; {of_report})"
@@ -138,8 +138,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     flag = parser.add_argument_group("the machine").add_argument
     device = choice(DEVICES, {"cuda": "gpu"})
     flag("--device", **device, help="device that computes (default: auto, a GPU if there is one)")
-    threads = whole_number(1, os.cpu_count() or 1)
-    flag("--threads", type=threads, metavar="N", help="number of threads (default: OMP_NUM_THREADS, or the cores)")
+    threads_help = "number of threads (default: OMP_NUM_THREADS, or the cores)"
+    flag("--threads", type=whole_number(1, os.cpu_count() or 1), metavar="N", help=threads_help)
     flags = parser.parse(sys.argv[1:] if argv is None else argv)
     check(flags, parser.error)
     return as_arguments(flags)

@@ -11,7 +11,7 @@ from lenet.data import load as read_data
 from lenet.dataset import MNIST, Dataset
 from lenet.errors import UserError, notice, require_at_least
 from lenet.settings import Settings
-from lenet.storage.checkpoint import MAXIMUM_STEP, Checkpoint
+from lenet.storage.checkpoint import Checkpoint
 from lenet.storage.run import AnyPath, Run
 from lenet.storage.selection import Selection
 from lenet.system.machine import cores, default_threads, importing, lacks_bfloat16
@@ -27,7 +27,7 @@ ImageSize = int | tuple[int, int] | None
 def train(
     config: AnyPath | None = None,
     *,
-    steps: int,
+    steps: int | None = None,
     framework: str | None = None,
     load: AnyPath | bool = False,
     log_dir: AnyPath = "logs",
@@ -43,6 +43,7 @@ def train(
 ) -> Run:
     """Train a config, named or given by the path of its file, test it, and return its run.
 
+    `steps` may be left out if the config has `decay_steps`: the run goes on to that step.
     `load` is a run's folder or a checkpoint to go on from; True is the run of this name, or else of the config's own
     name, if there is one. `changes` are new values by key of the config: {"learning_rate": 1e-3, "conv[1].kernel": 7}.
     Without `config`, `seed` and `precision` the checkpoint's hold, or lenet, 0 and float32. `data` is a path that
@@ -118,7 +119,7 @@ def load(
 def report(
     config: AnyPath | Sequence[AnyPath] | None = None,
     *,
-    steps: int,
+    steps: int | None = None,
     framework: str | Sequence[str] | None = None,
     seeds: int = 3,
     jobs: int | None = None,
@@ -135,15 +136,16 @@ def report(
 ) -> "Report":
     """Train every config in every framework for the seeds from 0 on, and compare the runs in a report.
 
-    By default: all of configs/, every framework that is installed, one run at once for two cores. Each run is a process
-    of its own; what is trained is not trained again. The report names the `command` that made it. Raises UserError.
+    By default: all of configs/ without a schedule, every framework that is installed, one run at once for two cores. A
+    config with `decay_steps` is trained to that step. Each run is a process of its own; what is trained is not trained
+    again. The report names the `command` that made it. Raises UserError.
     """
     with importing("matplotlib"):  # which nothing else needs
         from lenet.study import report as study
 
     require_at_least(1, steps=steps, seeds=seeds, jobs=jobs, threads=threads, save_every=save_every)
     dataset = read_data(data, image_size=image_size, log_dir=log_dir)
-    configs = [config] if isinstance(config, str | Path) else [*(config or config_file.CONFIGS)]
+    configs = [config] if isinstance(config, str | Path) else [*(config or config_file.without_schedule())]
     frameworks = [framework] if isinstance(framework, str) else [*(framework or sorted(backends.installed()))]
     for name in frameworks:
         backends.require(name)
@@ -168,15 +170,14 @@ def advance(
     start: Checkpoint,
     framework: str,
     dataset: Dataset,
-    steps: int,
+    steps: int | None,
     device: str,
     threads: int | None,
     save_every: int,
 ) -> None:
-    """Train a run `steps` further, from the checkpoint `start` of the run `source`, or from step 0."""
+    """Train a run `steps` further, or to its end, from the checkpoint `start` of the run `source`, or from step 0."""
     dataset.require(start.settings.training.batch_size, start.settings.validation)
-    if start.state.step + steps > MAXIMUM_STEP:
-        raise UserError(f"{steps} steps from step {start.state.step}: a run has at most {MAXIMUM_STEP}")
+    steps = start.steps_left(steps)
     trainer = Trainer(backend(start.settings, framework, device, threads), framework, dataset, start)
     with run.take(source, start.sha256):
         trainer.train(run, steps, save_every)

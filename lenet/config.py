@@ -64,6 +64,11 @@ def load(config: str | Path) -> Config:
         raise UserError(f"{path}: {error}") from None
 
 
+def without_schedule() -> list[str]:
+    """Return the names of the configs that can be trained for any number of steps."""
+    return [name for name in CONFIGS if not load(name).training.decay_steps]
+
+
 def name_by_content(name: str, content: str) -> str:
     """Return a name for what was given by path: the file's, and six digits of its content's SHA-256."""
     plain = re.sub(r"[^\w.-]", "_", name).lstrip(".-") or "_"
@@ -155,10 +160,10 @@ def _read_dataclass(kind: Any, value: dict[str, Any], prefix: str) -> Any:
 
 
 def to_toml(architecture: Architecture, training: Training) -> str:
-    """Return every value, defaults too, as a config file that reads back as the same."""
+    """Return every value, defaults too, as a config file that reads back as the same; what is 0 is left out."""
     values = dataclasses.asdict(architecture) | dataclasses.asdict(training)
     tables = values.pop("conv")
-    lines = [f"{key} = {json.dumps(value)}" for key, value in values.items()]
+    lines = [f"{key} = {json.dumps(value)}" for key, value in values.items() if value != 0]
     for table in tables:
         lines += ["", "[[conv]]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
     return "\n".join(lines) + "\n"

@@ -128,8 +128,6 @@ def check(flags: argparse.Namespace, error: Callable[[str], Any]) -> None:
         error("--device and --threads do not go with --export")
     if not flags.predict and (flags.json or flags.save_prepared):
         error("--json and --save_prepared go with --predict")
-    if (flags.train or flags.report) and flags.steps is None:
-        error(f"--{'train' if flags.train else 'report'} needs --train_num N")
     if not flags.train and not flags.report:
         for name, value in (("train_num", flags.steps), ("save_every", flags.save_every)):
             if value is not None:

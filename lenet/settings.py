@@ -35,6 +35,8 @@ class Settings:
     def __post_init__(self) -> None:
         read(Precision, self.precision, "precision")
         _ = self.network  # ValueError if there is none
+        if self.training.shift >= (side := min(self.data.image_shape[:2])):
+            raise ValueError(f"shift: must be less than the images' side, {side}, not {self.training.shift}")
         for key in ("seed", "validation"):
             read(int, getattr(self, key), key)
         if self.validation < 1:
@@ -72,6 +74,14 @@ class Settings:
             return dataclasses.replace(self, architecture=architecture, training=training, **given)
         except ValueError as error:
             raise UserError(str(error)) from None
+
+    def last_step(self, wanted: int | None) -> int:
+        """Return the step at which a run ends: at the end of its schedule, or else after `wanted` steps; UserError."""
+        if not (last := self.training.decay_steps or wanted):
+            raise UserError(
+                "how many steps? add --train_num N (only a config with decay_steps has a number of its own)"
+            )
+        return last
 
     @property
     def variant(self) -> str:

@@ -102,8 +102,9 @@ class Trainer:
     def _batches(self, steps: range) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Images [steps, batch, height, width, channels], labels [steps, batch] and learning rates [steps]."""
         images, labels = self.examples
-        indices = self.settings.training.batches(steps, self.settings.seed, len(images))
-        return images[indices], labels[indices], self.settings.training.learning_rates(steps)
+        training, seed = self.settings.training, self.settings.seed
+        indices = training.batches(steps, seed, len(images))
+        return training.shifted(images[indices], steps, seed), labels[indices], training.learning_rates(steps)
 
     def _held_out_batch(self, step: int) -> Split:
         """The held-out batch of this step's test point."""

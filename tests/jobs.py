@@ -69,11 +69,12 @@ def train(framework, network, precision, start, indices, learning_rate=1e-4, dev
     return cross_entropies, accuracies, backend.read_state()
 
 
-def train_on(framework, network, precision, start, images, labels, device="cpu"):
+def train_on(framework, network, precision, start, images, labels, learning_rates=None, device="cpu"):
     """Make steps on batches [steps, batch, ...]; returns the cross-entropies, the state, and the logits after."""
     backend = backends.load(framework)(network, precision, device, default_threads())
     backend.write_state(start)
-    cross_entropies, _ = backend.train(images, labels, np.full(len(images), 1e-4))
+    rates = np.full(len(images), 1e-4) if learning_rates is None else learning_rates
+    cross_entropies, _ = backend.train(images, labels, rates)
     return cross_entropies, backend.read_state(), backend.logits(images[0])
 
 

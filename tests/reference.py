@@ -118,17 +118,18 @@ def gradients(network, parameters, images, labels):
 
 
 def train(network, parameters, batches, learning_rate=1e-4):
-    """Adam (Kingma & Ba 2015, epsilon-hat form) over batches of (images, labels); returns each step's cross-entropy,
-    the last parameters, and the two moments.
+    """Adam (Kingma & Ba 2015, epsilon-hat form) over batches of (images, labels), with one learning rate or one a step;
+    returns each step's cross-entropy, the last parameters, and the two moments.
     """
     parameters = {name: array.copy() for name, array in parameters.items()}
     first = {name: np.zeros_like(array) for name, array in parameters.items()}
     second = {name: np.zeros_like(array) for name, array in parameters.items()}
     cross_entropies = []
+    rates = np.broadcast_to(learning_rate, len(batches))
     for t, (images, labels) in enumerate(batches, 1):
         cross_entropy, gradient, _ = gradients(network, parameters, images, labels)
         cross_entropies.append(cross_entropy)
-        rate = learning_rate * np.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+        rate = rates[t - 1] * np.sqrt(1 - 0.999**t) / (1 - 0.9**t)
         for name, g in gradient.items():
             first[name] = 0.9 * first[name] + 0.1 * g
             second[name] = 0.999 * second[name] + 0.001 * g**2

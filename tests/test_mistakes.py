@@ -20,7 +20,7 @@ def mistakes():
     """Name -> (flags, what the message must say)."""
     train = ["--train", "--train_num", "5"]
     yield "nothing to do", [], "add --train --train_num N, or --test"
-    yield "no train_num", ["--train"], "--train needs --train_num N"
+    yield "no train_num", ["--train"], "how many steps? add --train_num N"
     yield "train_num alone", ["--test", "--train_num", "5"], "--train_num goes with --train"
     for flag in ("--train_num", "--threads", "--save_every"):
         for value in ("0", "-3", "many", "1.5", ""):
@@ -60,7 +60,7 @@ def mistakes():
         ["--train", "1000"],
         "'1000' is neither a flag nor a flag's value",
     )
-    yield "too many steps", ["--train", "--train_num", "9" * 20], f"a run has at most {2**53}"
+    yield "too many steps", ["--train", "--train_num", "9" * 20], f"so --train_num is at most {2**53:,}"
     yield "test without a run", ["--test"], "there is no checkpoint {tmp}/logs/lenet/"
     changed = ["--set", "dense=[9]", "--set", "conv.1.kernel = 7", "--learning_rate", "1e-3"]
     variant = "lenet,conv[1].kernel=7,dense=[9],learning_rate=0.001"

@@ -8,6 +8,7 @@ from lenet import UserError
 from lenet.config import load
 from lenet.dataset import MNIST
 from lenet.settings import Settings
+from lenet.training import Training
 
 
 def network(config, image_shape=MNIST.image_shape, classes=10):
@@ -30,7 +31,7 @@ def test_lenet_has_the_reports_shapes():
     assert [layer.output for layer in lenet.layers] == [(14, 14, 32), (7, 7, 64), (1024,), (10,)]
     assert lenet.parameters == 3_274_634
     assert lenet.architecture.activation == "relu"
-    assert vars(load("lenet").training) == {"batch_size": 100, "learning_rate": 1e-4}
+    assert load("lenet").training == Training(100, 1e-4, warmup_steps=0, decay_steps=0, shift=0)
 
 
 def test_lenet5_has_the_usual_61706_parameters():

@@ -59,6 +59,14 @@ class Checkpoint:
         made = state.step > self.state.step
         return Checkpoint(state, self.settings, self.history if known or not made else (*self.history, stage))
 
+    def steps_left(self, wanted: int | None) -> int:
+        """Return how many steps to make: as many as wanted, by default all; UserError if fewer are left."""
+        left = self.settings.last_step(MAXIMUM_STEP if wanted else None) - self.state.step
+        if wanted is not None and wanted > left:
+            text = f"{self.settings.variant} ends at step {self.state.step + left:,}, and has made {self.state.step:,}"
+            raise UserError(f"{text}, so --train_num is at most {left:,}")
+        return left if wanted is None else wanted
+
     def save(self, path: Path) -> None:
         """Write the file so that a crash at any moment leaves the old one or the new one, whole.
 

@@ -11,7 +11,6 @@ from lenet.data import load as read_data
 from lenet.errors import UserError, exit_code
 from lenet.settings import Settings
 from lenet.storage.checkpoint import Checkpoint
-from lenet.storage.run import Run
 from lenet.study.plan import Member
 from lenet.system.streams import prepare_streams
 
@@ -30,8 +29,9 @@ def main(
     dataset = read_data(data, image_size=image_size, log_dir=log_dir)
     if dataset.info != wanted.data:
         raise UserError("the data has changed since the report began; start it again")
-    run = Run.of(Path(log_dir), wanted, framework)
-    if not Member(wanted, framework, run).is_complete(steps):  # it may have gone on since the report began
+    member = Member.of(wanted, framework, Path(log_dir), steps)
+    run = member.run
+    if not member.is_complete:  # it may have gone on since the report began
         source = run if run.exists else None
         start = source.checkpoint if source else Checkpoint.initial(wanted)
         api.advance(run, source, start, framework, dataset, steps - start.state.step, **machine)

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 from tqdm import tqdm
 
-from lenet.errors import NOTICE, UserError, notice
+from lenet.errors import NOTICE, UserError, notice, notice_once
 from lenet.settings import Settings
 from lenet.storage.checkpoint import Stage
 from lenet.storage.run import Run
@@ -32,11 +32,21 @@ class Member:
     settings: Settings
     framework: str
     run: Run
+    steps: int
+
+    @classmethod
+    def of(cls, settings: Settings, framework: str, log_dir: Path, steps: int | None) -> Self:
+        """Return the run in a log folder, to be trained to the end of its schedule, or else for `steps`; UserError."""
+        last = settings.last_step(steps)
+        if steps not in (None, last):
+            notice_once(f"{settings.variant} is trained to step {last:,}, where its learning rate is zero")
+        return cls(settings, framework, Run.of(log_dir, settings, framework), last)
 
     def __str__(self) -> str:
         return f"{self.settings.variant} {self.framework} seed {self.settings.seed}"
 
-    def is_complete(self, steps: int) -> bool:
+    @property
+    def is_complete(self) -> bool:
         """Return whether nothing is missing: the run has its steps, and the test after the last of them.
 
         UserError if its folder has another run than the beginning of this one.
@@ -48,23 +58,24 @@ class Member:
             raise UserError(f"{folder} is another run: {found.settings.difference(self.settings)}")
         if found.state.step and found.history != (Stage(0, self.framework, self.settings),):
             raise UserError(f"{folder} has another history: other settings or frameworks trained a part of it")
-        if (step := found.state.step) > steps:
-            raise UserError(f"{folder} already has {step} steps; use --train_num {step}, not {steps}")
-        return found.state.step == steps and self._is_tested(steps)
+        if (step := found.state.step) > self.steps:
+            raise UserError(f"{folder} already has {step} steps; use --train_num {step}, not {self.steps}")
+        return found.state.step == self.steps and self._is_tested
 
-    def _is_tested(self, steps: int) -> bool:
+    @property
+    def _is_tested(self) -> bool:
         try:
-            return bool(self.run.result["step"] == steps and len(self.run.predictions))
+            return bool(self.run.result["step"] == self.steps and len(self.run.predictions))
         except (UserError, LookupError, TypeError):
             return False
 
 
-def incomplete(members: Sequence[Member], steps: int) -> list[Member]:
+def incomplete(members: Sequence[Member]) -> list[Member]:
     """Return the members that lack something; UserError, with the first reason, if a folder has another run."""
     lacking, reasons = [], []
     for member in members:
         try:
-            if not member.is_complete(steps):
+            if not member.is_complete:
                 lacking.append(member)
         except UserError as error:
             reasons.append(str(error))
@@ -76,10 +87,8 @@ def incomplete(members: Sequence[Member], steps: int) -> list[Member]:
     return lacking
 
 
-def train(
-    lacking: Sequence[Member], steps: int, total: int, jobs: int, flags: dict[str, Any], lock: IO[str]
-) -> dict[Member, str]:
-    """Bring the runs to `steps`, `jobs` at once; returns the error of each that failed: a line, or a traceback.
+def train(lacking: Sequence[Member], total: int, jobs: int, flags: dict[str, Any], lock: IO[str]) -> dict[Member, str]:
+    """Bring the runs to their last step, `jobs` at once; returns the error of each that failed: a line, or a traceback.
 
     The processes hold the lock, too, but on Windows: if this one is killed, the next report waits for its runs.
     """
@@ -93,7 +102,7 @@ def train(
         own_group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}  # type: ignore[attr-defined]
 
     def run_to_end(member: Member) -> str:
-        task = {"settings": dataclasses.asdict(member.settings), "framework": member.framework, "steps": steps, **flags}
+        task = {"settings": dataclasses.asdict(member.settings), "framework": member.framework, "steps": member.steps}
         with subprocess.Popen(
             [sys.executable, "-P", "-m", "lenet.study.child"],  # -P: no module comes from the current folder
             stdin=subprocess.PIPE,
@@ -107,7 +116,7 @@ def train(
             children.add(child)
             if interrupted.is_set():  # it was started after the signal was forwarded
                 child.send_signal(STOP)
-            messages: str = child.communicate(json.dumps(task))[1]
+            messages: str = child.communicate(json.dumps(task | flags))[1]
             children.remove(child)
         lines = messages.splitlines()
         for line in lines:

@@ -40,7 +40,7 @@ class Report(NamedTuple):
 def make(
     settings: Sequence[Settings],
     frameworks: Sequence[str],
-    steps: int,
+    steps: int | None,
     log_dir: Path,
     data: Dataset,
     jobs: int,
@@ -52,16 +52,16 @@ def make(
     UserError, before anything is trained, if a folder has another run.
     """
     pairs = dict.fromkeys(itertools.product(settings, frameworks))  # each once
-    members = [Member(each, name, Run.of(log_dir, each, name)) for each, name in pairs]
+    members = [Member.of(each, name, log_dir, steps) for each, name in pairs]
     folder = log_dir / "report"
     with handling(stop), _lock(log_dir) as held:
-        lacking = plan.incomplete(members, steps)
-        _make_ready(folder, {"steps": steps, "runs": [str(member) for member in members]})
-        errors = plan.train(lacking, steps, len(members), jobs, {**flags, "log_dir": str(log_dir)}, held)
+        lacking = plan.incomplete(members)
+        _make_ready(folder, {"runs": [f"{member} step {member.steps}" for member in members]})
+        errors = plan.train(lacking, len(members), jobs, {**flags, "log_dir": str(log_dir)}, held)
         done = [member for member in members if member not in errors]
         if done:
             with writing(folder):
-                _write(folder, done, steps, data, command_line(*command))
+                _write(folder, done, data, command_line(*command))
     for member, error in errors.items():
         notice(f"{member} failed: {error}")
     return Report(folder / "report.html" if done else None, {member.run: error for member, error in errors.items()})
@@ -100,11 +100,11 @@ def _read_selection(path: Path) -> Any:
         return None
 
 
-def _write(folder: Path, members: Sequence[Member], steps: int, data: Dataset, command: str) -> None:
+def _write(folder: Path, members: Sequence[Member], data: Dataset, command: str) -> None:
     """Write the report of runs that came to their end."""
     entries = Entry.of(members)
     results = [result for entry in entries for result in entry.results]
-    if any(result["step"] != steps for result in results):
+    if any(member.run.result["step"] != member.steps for member in members):
         raise UserError("a run was trained further while the report was written; start it again", exit_code=1)
     best = max(entries, key=lambda entry: entry.validation_accuracy)
     with replacing(folder / "draw.html") as temporary:
@@ -118,7 +118,7 @@ def _write(folder: Path, members: Sequence[Member], steps: int, data: Dataset, c
         best=best,
         mistakes={entry.name: min(25, (entry.probabilities.argmax(1) != data.test.labels).sum()) for entry in entries},
         frameworks=list(dict.fromkeys(member.framework for member in members)),
-        steps=steps,
+        steps=sorted({member.steps for member in members}),
         seeds=len({member.settings.seed for member in members}),
         reported=reported,
         widths=_draw(folder, entries, data, reported),
