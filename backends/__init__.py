@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lenet.errors import UserError
-from lenet.system.machine import importing
+from lenet.system.machine import importing, keep_freed_memory
 from lenet.system.streams import silenced_stderr
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ def load(framework: str) -> "type[Backend]":
     # Take a GPU's memory as it is needed: the runs of a report share it. PyTorch does so by default.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    keep_freed_memory()
     try:
         with importing(framework), silenced_stderr():
             backend: type[Backend] = importlib.import_module(f"backends.{framework}").LeNet
