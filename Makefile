@@ -7,14 +7,14 @@ TORTURE = $(addprefix tests/,test_kills.py test_faults.py test_signals.py test_d
 	test_every_machine.py)
 
 ifeq (,$(wildcard requirements/$(FRAMEWORK).txt))
-$(error FRAMEWORK is pytorch, tensorflow or keras, not '$(FRAMEWORK)')
+$(error FRAMEWORK is pytorch, tensorflow, keras or jax, not '$(FRAMEWORK)')
 endif
 
 .PHONY: help train check test torture lint benchmark
 .DELETE_ON_ERROR:
 
 help:
-	@echo "make train      train LeNet for 1000 steps in FRAMEWORK=pytorch, tensorflow or keras, which it installs in .venv"
+	@echo "make train      train LeNet for 1000 steps in FRAMEWORK=pytorch, tensorflow, keras or jax, which it installs in .venv"
 	@echo "make check      lint, and the tests that need no framework: under a minute"
 	@echo "make test       all tests, in all three frameworks"
 	@echo "make torture    what has a long version, at length: kills, faults, damaged files, exports, the page; an hour"
@@ -50,7 +50,7 @@ endef
 .venv/requirements .venv/requirements-dev: .venv/%: %.txt $(wildcard requirements/*.txt) | .venv/bin/pip
 	$(INSTALL)
 .venv/requirements-dev: requirements.txt
-.venv/pytorch .venv/tensorflow .venv/keras: .venv/%: requirements/%.txt $(wildcard requirements/*.txt) | .venv/bin/pip
+.venv/pytorch .venv/tensorflow .venv/keras .venv/jax: .venv/%: requirements/%.txt $(wildcard requirements/*.txt) | .venv/bin/pip
 	$(INSTALL)
 
 # venv writes pip last: without it, the environment is only half made.

@@ -31,7 +31,7 @@ def keras_engine() -> tuple[str, str]:
 
 
 # The package of each, in the order in which they are taken when none is named.
-MODULES = {"pytorch": "torch", "tensorflow": "tensorflow", "keras": "keras"}
+MODULES = {"pytorch": "torch", "tensorflow": "tensorflow", "keras": "keras", "jax": "jax"}
 
 
 def installed() -> list[str]:
@@ -60,9 +60,8 @@ def _problem(framework: str) -> str:
         modules.append(engine)
     for module in modules:
         if not _is_installed(module):
-            files = {"torch": "-r requirements/pytorch.txt", "jax": "jax"}  # Keras's other engines
-            packages = files.get(module, f"-r requirements/{framework}.txt")
-            return f"{framework} needs {module}, which is not installed: pip install {packages}"
+            file = {"torch": "pytorch", "jax": "jax"}.get(module, framework)  # Keras's other engines have their own
+            return f"{framework} needs {module}, which is not installed: pip install -r requirements/{file}.txt"
     return ""
 
 

@@ -10,6 +10,8 @@ from lenet.backend import BETA1, BETA2, EPSILON_HAT
 from lenet.errors import UserError
 from lenet.system.machine import choose_device
 
+_threads_of_jax: dict[int, int] = {}  # process -> the threads at its first use
+
 
 def set_up_tensorflow(device: str, threads: int, name: str = "TensorFlow") -> str:
     """Set threads, determinism and exact float32; returns the device: cpu or gpu."""
@@ -46,6 +48,8 @@ def set_up_jax(device: str, threads: int, name: str = "JAX") -> str:
     """Set threads and exact float32; returns the device: cpu or gpu."""
     import jax
 
+    if _threads_of_jax.setdefault(os.getpid(), threads) != threads:
+        raise UserError(f"{name} cannot change its threads after its first use; start another process")
     # Both are read when JAX is first asked for its devices.
     os.environ["PJRT_NPROC"] = str(threads)
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true"

@@ -38,9 +38,8 @@ class LeNet(Backend):
     def __init__(self, network: Network, precision: str, device: str, threads: int) -> None:
         self.engine = keras.config.backend()
         self.device = _engines.set_up_keras(self.engine, network.architecture, precision, device, threads)
-        self.threads = threads
         self.versions = {name: str(importlib.import_module(name).__version__) for name in ("keras", self.engine)}
-        self.network, self.dtype = network, storage_dtype(precision)
+        self.threads, self.network, self.dtype = threads, network, storage_dtype(precision)
         keras.config.set_image_data_format("channels_last")
         keras.config.set_floatx(self.dtype)  # of losses, metrics and the optimizer's settings
         keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else precision)  # of the layers
@@ -62,12 +61,12 @@ class LeNet(Backend):
             {name: by_path[f"{adam.name}/{name.replace('/', '_')}_{moment}"] for name in self.parameters}
             for moment in ("momentum", "velocity")
         )
-        of_step = self._train_step, network.image_shape, self.dtype
-        self.train_steps = _engines.train_function(*of_step) if on_tensorflow else None
+        self.train_steps = on_tensorflow and _engines.train_function(self._train_step, network.image_shape, self.dtype)
 
-    def assign(self, variable: keras.Variable, array: np.ndarray) -> None:
+    def assign(self, variable: keras.Variable, array: np.ndarray) -> keras.Variable:
         with keras.device(self.device):
             variable.assign(array)
+        return variable
 
     def to_numpy(self, variable: keras.Variable) -> np.ndarray:
         return np.array(keras.ops.convert_to_numpy(variable))

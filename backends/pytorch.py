@@ -65,9 +65,9 @@ class LeNet(Backend):
         )
 
     @torch.no_grad()
-    def assign(self, variable: Tensor, array: np.ndarray) -> None:
+    def assign(self, variable: Tensor, array: np.ndarray) -> Tensor:
         # HWIO -> OIHW, (in, out) -> (out, in)
-        variable.copy_(torch.from_numpy(array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T))
+        return variable.copy_(torch.from_numpy(array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T))
 
     def to_numpy(self, variable: Tensor) -> np.ndarray:
         array = variable.detach().cpu().numpy()  # OIHW -> HWIO, (out, in) -> (in, out)

@@ -31,8 +31,9 @@ class LeNet(Backend):
         self.forward = tf.function(self._forward, signature, autograph=False, jit_compile=False)
         self.train_steps = _engines.train_function(self._train_step, network.image_shape, self.dtype)
 
-    def assign(self, variable: tf.Variable, array: np.ndarray) -> None:
+    def assign(self, variable: tf.Variable, array: np.ndarray) -> tf.Variable:
         variable.assign(tf.cast(array, self.dtype))
+        return variable
 
     def to_numpy(self, variable: tf.Variable) -> np.ndarray:
         return np.array(variable)

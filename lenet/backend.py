@@ -58,8 +58,8 @@ class Backend(ABC):
         """
 
     @abstractmethod
-    def assign(self, variable: Any, array: np.ndarray) -> None:
-        """Set a variable, of any of the three kinds, to an array in canonical layout, whatever its dtype."""
+    def assign(self, variable: Any, array: np.ndarray) -> Any:
+        """Set a variable, of any of the three kinds, to an array in canonical layout, whatever its dtype; return it."""
 
     @abstractmethod
     def to_numpy(self, variable: Any) -> np.ndarray:
@@ -85,7 +85,7 @@ class Backend(ABC):
         self.step = state.step
         for variables, arrays in zip(self._variables(), state.arrays, strict=True):
             for name, variable in variables.items():
-                self.assign(variable, arrays[name])
+                variables[name] = self.assign(variable, arrays[name])
 
     def read_state(self) -> TrainingState:
         """Return copies of the state after the last step."""

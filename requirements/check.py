@@ -14,8 +14,8 @@ def problem(framework, version, system, machine):
     other = ("remove .venv, then " if made else "") + "name another Python: make PYTHON=python3.12 ..."
     if version < (3, 11):
         return f"Python 3.11 or newer is needed, not {version[0]}.{version[1]}; {other}"
-    if framework != "pytorch" and version > (3, 13):
-        return f"TensorFlow is not made for Python {version[0]}.{version[1]} yet, only PyTorch is; {other}"
+    if framework not in ("pytorch", "jax") and version > (3, 13):
+        return f"TensorFlow is not made for Python {version[0]}.{version[1]} yet, only PyTorch and JAX are; {other}"
     if (system, machine) == ("Darwin", "x86_64"):
         return "no framework is made for an Intel Mac's Python any more; on an Apple processor use an arm64 Python"
     return ""

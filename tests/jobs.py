@@ -139,6 +139,7 @@ def command_line_that_may_not_look_for_a_gpu(framework, flags):
         return []
 
     questions = {"torch": "torch.cuda.is_available", "tensorflow": "tensorflow.config.get_visible_devices"}
+    questions |= {"jax": "jax.default_backend"}
     with contextlib.ExitStack() as stack:
         for module in questions.keys() & sys.modules.keys():
             stack.enter_context(mock.patch(questions[module], ask))

@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 import reference
 import sets
-from conftest import PROJECT, same_tensors
+from conftest import FRAMEWORKS, PROJECT, same_tensors
 from PIL import Image
 from test_export import FILES, loaded
 from test_parity import initial, largest_difference, same
 
 import lenet
-from backends import FRAMEWORKS
 from lenet.config import load
 from lenet.data import load as read_data
 from lenet.dataset import MNIST

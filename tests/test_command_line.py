@@ -49,7 +49,7 @@ def test_a_flag_may_be_written_with_hyphens():
 
 @pytest.mark.parametrize("name", FRAMEWORKS)
 def test_a_framework_that_is_not_installed_is_named_with_what_to_install(tmp_path, name):
-    absent = "import sys; sys.modules.update(dict.fromkeys(['tensorflow', 'torch', 'keras'])); import main; "
+    absent = "import sys; sys.modules.update(dict.fromkeys(['tensorflow', 'torch', 'keras', 'jax'])); import main; "
     flags = ["--train", "--train_num", "1", "--framework", name, "--log_dir", str(tmp_path / "logs")]
     done = python(absent + "sys.exit(main.main(sys.argv[1:]))", *flags)
     assert done.returncode == 2
@@ -83,10 +83,10 @@ def test_an_engine_that_keras_cannot_train_with_is_named_with_what_asks_for_it(s
 
 def test_without_a_name_the_first_framework_that_is_installed_is_taken(tmp_path):
     code = "import sys; sys.modules.update(dict.fromkeys({})); import backends; print(*backends.installed())"
-    absent = [[], ["torch"], ["torch", "keras"]]
+    absent = [["jax"], ["torch", "jax"], ["torch", "keras", "jax"]]
     found = [python(code.format(names)).stdout.split() for names in absent]
     assert found == [["pytorch", "tensorflow", "keras"], ["tensorflow", "keras"], ["tensorflow"]]
-    code = code.format(["torch", "tensorflow"]).replace(
+    code = code.format(["torch", "tensorflow", "jax"]).replace(
         "import backends; print(*backends.installed())", "import main; "
     )
     done = python(code + "sys.exit(main.main(sys.argv[1:]))", "--test", "--log_dir", str(tmp_path))

@@ -17,10 +17,9 @@ import jobs
 import numpy as np
 import pytest
 import reference
-from conftest import PROJECT, run_folder
+from conftest import FRAMEWORKS, PROJECT, run_folder
 
 import lenet
-from backends import FRAMEWORKS
 from lenet import UserError
 from lenet.architecture import Architecture, Conv
 from lenet.config import CONFIGS, Config, load

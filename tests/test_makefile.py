@@ -45,7 +45,7 @@ def test_bare_make_prints_its_targets_and_does_nothing_else(make, tmp_path):
 def test_an_unknown_framework_is_named(make):
     code, out, err = make("train", "FRAMEWORK=torch")
     assert (code, out) == (2, "")
-    assert "FRAMEWORK is pytorch, tensorflow or keras, not 'torch'" in err
+    assert "FRAMEWORK is pytorch, tensorflow, keras or jax, not 'torch'" in err
 
 
 def test_an_environment_that_is_half_made_is_made_again(make, tmp_path):
@@ -71,8 +71,14 @@ def test_an_environment_that_is_half_made_is_made_again(make, tmp_path):
     ("framework", "version", "system", "machine", "words"),
     [
         ("pytorch", (3, 10), "Linux", "x86_64", "3.11 or newer is needed, not 3.10"),
-        ("tensorflow", (3, 14), "Linux", "x86_64", "TensorFlow is not made for Python 3.14 yet, only PyTorch is"),
-        ("keras", (3, 14), "Windows", "AMD64", "TensorFlow is not made for Python 3.14 yet, only PyTorch is"),
+        (
+            "tensorflow",
+            (3, 14),
+            "Linux",
+            "x86_64",
+            "TensorFlow is not made for Python 3.14 yet, only PyTorch and JAX are",
+        ),
+        ("keras", (3, 14), "Windows", "AMD64", "TensorFlow is not made for Python 3.14 yet, only PyTorch and JAX are"),
         ("pytorch", (3, 12), "Darwin", "x86_64", "an Intel Mac's Python"),
         ("pytorch", (3, 14), "Linux", "x86_64", ""),
         ("tensorflow", (3, 13), "Darwin", "arm64", ""),

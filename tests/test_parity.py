@@ -9,8 +9,8 @@ import itertools
 import jobs
 import numpy as np
 import pytest
+from conftest import FRAMEWORKS
 
-from backends import FRAMEWORKS
 from lenet import dataset
 from lenet.backend import TrainingState, storage_dtype
 from lenet.config import load
@@ -21,6 +21,13 @@ from lenet.storage.checkpoint import Checkpoint
 from lenet.training import Training
 
 LENET = Settings.of(load("lenet"), dataset.MNIST).network
+
+
+def bound(*names):
+    """How far apart cross-entropies may be in float32, relative; XLA's convolutions round otherwise than oneDNN's."""
+    return 1e-4 if "jax" in names else 1e-5
+
+
 PAIRS = list(itertools.combinations(FRAMEWORKS, 2))
 INDICES = Training().batches(range(40), 0, 55_000)
 FLOAT64_INDICES = INDICES[:, :20]  # a wrong formula shows in a small batch, too
@@ -97,7 +104,7 @@ def test_float32_logits_agree(one, other, workers):
 @pytest.mark.parametrize(("one", "other"), PAIRS)
 def test_float32_cross_entropies_of_10_steps_agree(one, other, trained):
     a, b = (trained(name, "float32", 10)[0] for name in (one, other))
-    assert (np.abs(a - b) / b).max() <= 1e-5
+    assert (np.abs(a - b) / b).max() <= bound(one, other)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

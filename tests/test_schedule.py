@@ -6,10 +6,9 @@ import jobs
 import numpy as np
 import pytest
 import reference
-from conftest import notices, run_folder, same_tensors
+from conftest import FRAMEWORKS, notices, run_folder, same_tensors
 from test_parity import initial, largest_difference, same
 
-from backends import FRAMEWORKS
 from lenet.architecture import Architecture, Conv
 from lenet.config import CONFIGS, Config, load
 from lenet.data import load as read_data

@@ -61,7 +61,7 @@ class Checkpoint:
 
     def steps_left(self, wanted: int | None) -> int:
         """Return how many steps to make: as many as wanted, by default all; UserError if fewer are left."""
-        left = self.settings.last_step(MAXIMUM_STEP if wanted else None) - self.state.step
+        left = self.settings.last_step(None if wanted is None else MAXIMUM_STEP) - self.state.step
         if wanted is not None and wanted > left:
             text = f"{self.settings.variant} ends at step {self.state.step + left:,}, and has made {self.state.step:,}"
             raise UserError(f"{text}, so --train_num is at most {left:,}")
