@@ -54,7 +54,7 @@ class DatasetInfo:
         if max(self.image_shape) > MAXIMUM_SIDE:
             raise ValueError(f"images of {self.size}; at most {MAXIMUM_SIDE} pixels on a side are trained on")
         if not 2 <= len(self.classes) <= MAXIMUM_CLASSES:
-            raise ValueError(f"{len(self.classes):,} classes; from 2 to {MAXIMUM_CLASSES} can be trained")
+            raise ValueError(f"number of classes: must be from 2 to {MAXIMUM_CLASSES}, not {len(self.classes):,}")
         if repeated := [name for name, count in Counter(self.classes).items() if count > 1]:
             raise ValueError(f"two classes are called {repeated[0]!r}")
 
@@ -63,6 +63,11 @@ class DatasetInfo:
         """Return the images' shape as text: 28x28, or 32x32 in colour."""
         height, width, channels = self.image_shape
         return f"{height}x{width}{' in colour' if channels == 3 else ''}"
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the classes have names: other than the numbers that the files have."""
+        return self.classes != tuple(str(self.first_label + i) for i in range(len(self.classes)))
 
     @property
     def validation_size(self) -> int:
@@ -105,7 +110,8 @@ class Dataset:
         classes = len(np.unique(labels))
         most = len(labels) - classes
         if most < 1:
-            raise UserError(f"{len(labels):,} training images in {classes} classes; each class needs two at least")
+            text = f"{len(labels):,} training images in {classes} classes; each class needs two beside the test's"
+            raise UserError(f"{self.info.name}: {text}")
         if not 1 <= count <= most:
             raise UserError(f"validation: must be from 1 to {most}, of {len(labels):,} training images, not {count}")
         if count >= VALIDATION_SIZE and len(np.unique(labels[:count])) == classes == len(np.unique(labels[count:])):

@@ -68,6 +68,8 @@ def path(text: str) -> Path:
         text.encode()
     except UnicodeEncodeError:
         raise argparse.ArgumentTypeError(f"{text!r} is not text; choose another name") from None
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty; is a variable of the shell not set?")
     try:
         return Path(text).expanduser()
     except RuntimeError as error:  # there is no such user

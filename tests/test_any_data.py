@@ -195,9 +195,15 @@ def test_a_test_needs_only_the_test_images(trained, framework, folder, tmp_path)
 @pytest.mark.usefixtures("rest_in_torture")
 def test_other_data_is_refused_or_told(trained, framework, folder, tmp_path):
     run, _ = trained("colours", framework.name)
-    code, _, err = framework.run("--train", "--train_num", 1, "--load", run.folder, "--log_dir", tmp_path)
+    for action in (("--train", "--train_num", 1), ("--test",)):
+        code, _, err = framework.run(*action, "--load", run.folder, "--log_dir", tmp_path)
+        assert (code, err.count("\n")) == (2, 1)
+        assert f"the run was trained on {run.result['data']}; add --data and its path, or --data mnist" in err
+    code, _, err = framework.run(
+        "--train", "--train_num", 1, "--load", run.folder, "--data", "mnist", "--log_dir", tmp_path
+    )
     assert code == 2
-    assert "trained on images of 32x32 in colour in 10 classes, but mnist has 28x28 in 10 classes; name its" in err
+    assert "images of 32x32 in colour in 10 classes, but mnist has 28x28 in 10 classes; give its own data" in err
     code, _, err = framework.run("--test", "--load", run.folder, "--data", folder / "letters", "--log_dir", tmp_path)
     assert (code, "but emnist-balanced~" in err) == (2, True)
 

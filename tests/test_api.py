@@ -63,7 +63,7 @@ def test_other_threads_in_the_same_process_are_refused_or_work(framework, option
     ("function", "arguments", "complaint"),
     [
         ("train", {"config": "lenett", "steps": 1}, "did you mean lenet?"),
-        ("train", {"framework": "caffe", "steps": 1}, "there is no framework 'caffe', only jax, keras, pytorch, tensorflow"),
+        ("train", {"framework": "caffe", "steps": 1}, "there is no framework 'caffe', only jax, keras, pytorch"),
         ("train", {"precision": "float16", "steps": 1}, "precision: must be one of float32, float64, bfloat16"),
         ("train", {"seed": -1, "steps": 1}, "seed: must be 0 or more, not -1"),
         ("train", {"changes": {"lerning_rate": 1}, "steps": 1}, "lerning_rate: unknown key"),

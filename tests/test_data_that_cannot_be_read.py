@@ -34,8 +34,11 @@ BAD = {
         lambda tmp: renamed(renamed(as_pictures(tmp / "mine"), "test", "Train"), "Train", "Train"),
         "holds both ",
     ),
-    "a fraction": (lambda tmp: _csv(tmp, "1,1.5,2,3,4\n2,3,4,5,6\n"), "could not convert string '1.5'"),
-    "a gap": (lambda tmp: _csv(tmp, "1,,2,3,4\n2,3,4,5,6\n"), "could not convert string ''"),
+    "a fraction": (
+        lambda tmp: _csv(tmp, "1,1.5,2,3,4\n2,3,4,5,6\n"),
+        "'1.5' is not a whole number in line 1, column 2",
+    ),
+    "a gap": (lambda tmp: _csv(tmp, "1,,2,3,4\n2,3,4,5,6\n"), "'' is not a whole number in line 1, column 2"),
     "an empty folder": (lambda tmp: made(tmp / "mine"), "the folder holds nothing"),
     "a typing mistake": (
         lambda tmp: renamed(as_idx(tmp / "mine"), "t10k-images-idx3-ubyte", "t10k-image-idx3-ubyte"),
@@ -55,7 +58,7 @@ BAD = {
     ),
     "pictures in no class": (
         lambda tmp: written(made(tmp / "mine") / "a.png", b"").parent,
-        "pictures are read from folders that are named after their classes",
+        "its pictures are in no folders; make a folder for each class, and name it so",
     ),
     "a picture that cannot be read": (
         lambda tmp: written(as_pictures(tmp / "mine") / "train/2/bad.png", b"GIF89").parents[2],
@@ -67,11 +70,11 @@ BAD = {
     ),
     "a class that is not trained": (
         lambda tmp: renamed(as_pictures(tmp / "mine"), "train/3", "train/three"),
-        "train: there is no folder 3, which test has; the folder holds 0, 1, 2, three",
+        "train: there is no folder 3, which test has; train it, too, or take it away; the folder holds 0, 1, 2, three",
     ),
     "train alone": (
         lambda tmp: _without(as_pictures(tmp / "mine"), "test"),
-        "there is no folder test with pictures in a folder for each class; the folder holds train; or give ",
+        "there is no folder test with pictures in a folder for each class; the folder holds train; name it so, ",
     ),
     "one class": (lambda tmp: _of_classes(tmp / "mine", 1), "there is one class, 0; at least two are needed"),
     "10,000 classes": (lambda tmp: _of_classes(tmp / "mine", 10_000), "10,000 classes; at most 256 can be trained"),
@@ -98,7 +101,7 @@ BAD = {
     ),
     "a word in a table": (
         lambda tmp: _csv(tmp, "label,a,b,c,d\n1,2,3,4,5\n2,3,x,5,6\n"),
-        "could not convert string 'x'",
+        "'x' is not a whole number in line 3, column 3; wanted are whole numbers",
     ),
     "pixels alone": (lambda tmp: _csv(tmp, "1,2,3,4,5,6,7,8,9\n" * 2), "9 columns are pixels without a label"),
     "no square": (
@@ -113,7 +116,7 @@ BAD = {
     ),
     "Kaggle's test without labels, beside train": (
         lambda tmp: _without_labels(as_csv(tmp / "mine"), "my_test.csv"),
-        "my_test.csv: 81 columns are pixels without a label, which is the first column; give a table with labels alone",
+        "my_test.csv: 81 columns are pixels without a label, which is the first column; give the table ",
     ),
     "names in Latin-1": (
         lambda tmp: written(as_idx(tmp / "mine") / "classes.txt", "caf\xe9\n".encode("latin-1") * 4).parent,
@@ -132,6 +135,15 @@ BAD = {
         lambda tmp: _npz(tmp, y_train=None),
         "there is no array y_train or train_labels; it holds",
     ),
+    "labels as a table": (
+        lambda tmp: _npz(tmp, y_train=np.zeros((40, 4))),
+        "y_train: of float64; wanted are whole numbers, one for each image; save labels.argmax(axis=1)",
+    ),
+    "pictures of the test in no folders": (
+        lambda tmp: renamed(as_pictures(tmp / "mine") / "test", "0", "../loose").parent and _flat(tmp / "mine/test"),
+        "there is no folder test with pictures in a folder for each class; the folder holds loose, test, train; name",
+    ),
+    "an address": (lambda tmp: f"https://{tmp}/mnist.zip", "an address; download what is there, and give its path"),
     "fewer labels": (lambda tmp: _npz(tmp, y_train=np.zeros(3, int)), "train: 40 images, but labels of shape [3]"),
     "pixels of 256": (
         lambda tmp: _npz(tmp, x_test=np.full((12, 9, 9), 256)),
@@ -155,6 +167,14 @@ def _without_labels(folder, name):
     lines = (folder / name).read_text().splitlines()
     (folder / name).write_text("\n".join(line.partition(",")[2] for line in lines))
     return folder
+
+
+def _flat(folder):
+    for path in list(folder.glob("*/*")):
+        path.rename(folder / path.name)
+    for path in [path for path in folder.iterdir() if path.is_dir()]:
+        path.rmdir()
+    return folder.parent
 
 
 def _cut(folder, name):

@@ -78,6 +78,7 @@ FORMATS = {
     "csv without a header": lambda folder: as_csv(folder, header=False),
     "csv of pandas": lambda folder: as_csv(folder, index=True),
     "csv of pandas with numbers for names": lambda folder: as_csv(folder, names=str),
+    "csv with the label's name alone": lambda folder: as_csv(folder, names=lambda i: str(i - 1) if i else "label"),
     "npz": lambda folder: as_npz(folder.with_suffix(".npz")),
     "npz in a folder": lambda folder: as_npz(made(folder) / "data.npz").parent,
     "npz of MedMNIST": lambda folder: as_npz(
@@ -400,3 +401,33 @@ def test_what_took_long_is_kept_until_a_file_changes(make, tmp_path, monkeypatch
         os.utime(changed, ns=(1, 1))
     assert (load(folder, log_dir=logs).info == first.info) == (make is as_csv)
     assert len(list((logs / "data").iterdir())) == 1
+
+
+def test_what_is_left_out_of_a_folder_is_told(tmp_path, capsys):
+    folder = as_pictures(tmp_path / "mine", parts=("train",))
+    info = load(folder).info
+    make_picture(folder / "loose.png", (9, 9))
+    (folder / "empty").mkdir()
+    assert load(folder).info == info
+    assert capsys.readouterr().err.splitlines() == [
+        f"lenet: notice: {folder}: no pictures are in empty, so it is no class",
+        f"lenet: notice: {folder}: pictures in no class's folder are left out: 1",
+    ]
+
+
+def test_a_class_without_test_images_is_told(tmp_path, capsys):
+    folder = as_pictures(tmp_path / "mine")
+    shutil.rmtree(folder / "test/3")
+    name = load(folder).info.name
+    assert capsys.readouterr().err == f"lenet: notice: {name}: no test image in class 3\n"
+
+
+def test_the_label_may_be_the_last_column_of_a_table_with_numbers_for_names(tmp_path):
+    rows = [
+        ",".join(map(str, [*image.ravel(), label])) for image, label in zip(GREY["train"], LABELS["train"], strict=True)
+    ]
+    header = ",".join([*map(str, range(81)), "label"])
+    (tmp_path / "mine.csv").write_text("\n".join([header, *rows]))
+    data = load(tmp_path / "mine.csv")
+    assert len(data.train.labels) + len(data.test.labels) == 40
+    assert data.info.classes == tuple("0123")

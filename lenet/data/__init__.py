@@ -7,6 +7,7 @@
 See docs/data.md.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
@@ -48,6 +49,9 @@ def load(
         is_mnist = path is None or (str(path) == "mnist" and not Path(path).exists())
         source = find(EMBEDDED if path is None or is_mnist else Path(path).expanduser(), log_dir)
         parts = ("test",) if test_only else ("train", "test")
+        if path is None and like not in (None, MNIST):
+            text = f"the run was trained on {like.name}; add --data and its path"
+            raise UserError(f"{text}, or --data mnist to use it on MNIST")
         like = None if source.path == EMBEDDED else like  # whose labels never change
         dataset = _dataset(source, _shape(image_size, like), like, log_dir, parts)
     except MemoryError:
@@ -74,11 +78,17 @@ def find(path: Path, log_dir: str | Path | None) -> Source:
     for finder in finders:
         if source := finder(path):
             return source
+    if re.match(r"https?:/", str(path)):
+        raise UserError(f"{path}: an address; download what is there, and give its path")
     if not path.exists():
         included = "; MNIST is included: --data mnist" if path.parent == Path() else ""
         raise missing(path.parent, path.name, "file or folder", advice=included)
     require_no_pickles(path)
     if path.is_dir():
+        from lenet.data.picture import ENDINGS
+
+        if any(file.suffix.lower() in ENDINGS for file in path.iterdir()):
+            raise UserError(f"{path}: its pictures are in no folders; make a folder for each class, and name it so")
         advice = "; pictures are read from folders that are named after their classes; see docs/data.md"
         raise missing(path, "train-images-idx3-ubyte", advice=advice)
     text = "not data that can be read; it may be a folder, a .csv or an .npz file"
@@ -170,6 +180,7 @@ def _notice_oddities(dataset: Dataset) -> None:
     for odd, text in (
         (counts == 1, "a single image, so none for the test or none to train on,"),
         ((trained_on == 0) & (counts != 1), "no training image"),
+        ((counts == trained_on) & (counts > 1), "no test image"),
     ):
         if names := [printable(info.classes[number]) for number in np.flatnonzero(odd)]:
             shown = ", ".join(names[:5]) + f" and {len(names) - 5} more" * (len(names) > 5)

@@ -50,6 +50,10 @@ def describe(
     which = Selection(Path(log_dir), "", load, config, changes, seed, precision, validation)
     dataset = read_data(data, image_size=image_size, like=which.known, log_dir=log_dir)
     _, start = which.start(dataset.info, training=True)
+    try:
+        dataset.require(start.settings.training.batch_size, start.settings.validation)
+    except UserError as error:
+        notice(f"this cannot be trained yet: {error}")
     description = text(dataset, start.settings)
     sheet = Path(log_dir, FOLDER, f"{dataset.info.name}.png")
     try:

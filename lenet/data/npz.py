@@ -64,7 +64,7 @@ class NpzFile(Source):
                 wanted, there = " or ".join(NAMES[part, kind]), printable(", ".join(sorted(members))[:200])
                 raise UserError(f"{self.path}: there is no array {wanted}; it holds {there}")
             with archive.open(member) as file:
-                arrays.append(self._array(f"{self.path}: {member.filename.removesuffix('.npy')}", file))
+                arrays.append(self._array(f"{self.path}: {member.filename.removesuffix('.npy')}", kind, file))
         images, labels = arrays
         if labels.ndim == 2 and labels.shape[1] == 1:
             labels = labels[:, 0]
@@ -78,12 +78,14 @@ class NpzFile(Source):
             raise UserError(f"{self.path}: {part}: a pixel is {images.min()} or {images.max()}; wanted is 0 to 255")
         return Examples(with_channels(self.path, images.astype(np.uint8)), labels.astype(np.int64))
 
-    def _array(self, what: str, file: IO[bytes]) -> np.ndarray:
+    def _array(self, what: str, kind: str, file: IO[bytes]) -> np.ndarray:
         """Read an array of whole numbers; np.load would take memory for what its header promises."""
         shape, fortran, dtype = _header(what, file)
         if dtype.kind not in "ui" or dtype.itemsize > 8:
-            advice = "; if they go from 0 to 1, save (images * 255).astype('uint8')" if dtype.kind == "f" else ""
-            raise UserError(f"{what}: of {dtype}; wanted are whole numbers, pixels from 0 to 255{advice}")
+            advice = "pixels from 0 to 255; if they go from 0 to 1, save (images * 255).astype('uint8')"
+            if kind == "labels":
+                advice = "one for each image; save labels.argmax(axis=1) of a table, and names in classes.txt"
+            raise UserError(f"{what}: of {dtype}; wanted are whole numbers, {advice}")
         if not shape:
             raise UserError(f"{what}: a single number, not an array")
         require_limits(what, shape[0], shape[1:], dtype.itemsize)

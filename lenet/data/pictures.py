@@ -59,6 +59,8 @@ class Folders(Source):
             found = {part: _files(folders_in(folder)) for part, folder in parts.items()}
         else:
             files = _files(folders)
+            if empty := {name for name, _ in folders} - {file.class_name for file in files}:
+                notice_once(f"{path}: no pictures are in {printable(', '.join(sorted(empty)))}, so it is no class")
             test = a_tenth(np.unique([file.class_name for file in files], return_inverse=True)[1], _keys(files))
             found = {
                 part: [file for file, out in zip(files, test, strict=True) if out == (part == "test")]
@@ -66,6 +68,8 @@ class Folders(Source):
             }
         if not any(found.values()) or (not parts and len(_classes(found)) < 2 and _has_others(path)):
             return None
+        if loose := sum(file.suffix.lower() in picture.ENDINGS for file in path.iterdir()):
+            notice_once(f"{path}: pictures in no class's folder are left out: {loose:,}")
         if (path / "classes.txt").exists():
             notice_once(f"{path / 'classes.txt'} is not read: the classes are called as their folders are")
         source = cls(path, path.resolve().name, _classes(found), found, parts)
@@ -84,10 +88,12 @@ class Folders(Source):
                     text = "no class has two pictures, so none can be held out for the test"
                     raise UserError(f"{self.path}: {text}")
                 other = next(iter(self.folders.values()))
-                advice = f"; or give {other} alone, and a tenth of it is held out for the test"
-                raise missing(self.path, part, "folder", " with pictures in a folder for each class", advice)
+                advice = f"; name it so, or give {other} alone, and a tenth of it is held out for the test"
+                what = " with pictures in a folder for each class"
+                raise missing(self.path, part, "folder", what, advice, known=PARTS)
         if "train" in parts and (unknown := self._classes("test") - self._classes("train")):
-            raise missing(self.folders["train"], min(unknown), "folder", ", which test has")
+            what = ", which test has; train it, too, or take it away"
+            raise missing(self.folders["train"], min(unknown), "folder", what)
         height, width, channels = self._shape(parts, shape)
         numbers = {name: number for number, name in enumerate(self.names)}
         files = [file for part in parts for file in self.found[part]]

@@ -91,7 +91,8 @@ def _read(path: Path, file: BinaryIO) -> Examples:
     cells = [cell.strip().strip('"').lower() for cell in first.split(delimiter)]
     has_index = cells[0] in INDEX
     cells = cells[has_index:]
-    has_header = has_index or not _is_number(cells[0]) or cells == [str(i) for i in range(len(cells))]
+    names = not _is_number(cells[0]) or any(name in cells for name in LABELS)
+    has_header = has_index or names or cells == [str(i) for i in range(len(cells))]
     side, channels = _shape(path, cells, has_header)
     label = next((cells.index(name) for name in LABELS if name in cells), 0) if has_header else 0
     start = next(lines, "") if has_header else first
@@ -148,7 +149,7 @@ def _shape(path: Path, cells: Sequence[str], has_header: bool) -> tuple[int, int
             return side, channels
     if math.isqrt(len(cells)) ** 2 == len(cells) > 1 and not (has_header and cells[0] in LABELS):
         text = f"{len(cells)} columns are pixels without a label, which is the first column"
-        raise UserError(f"{path}: {text}; give a table with labels alone, and a tenth of it is held out for the test")
+        raise UserError(f"{path}: {text}; give the table that has labels alone, and a tenth of it is the test")
     text = f"{len(cells)} columns, so {pixels} pixels; wanted is a label, then a square of pixels, such as 784"
     raise UserError(f"{path}: {text}")
 
@@ -157,5 +158,6 @@ def _plain(reason: str, numbers: Sequence[int]) -> str:
     """NumPy's words for a line that is wrong, with the line's number in the file and without advice for programs."""
     first = 1 if "changed" in reason else 0  # NumPy counts rows from 1 there, else from 0
     reason = re.sub(r"at row (\d+)", lambda match: f"in line {numbers[int(match[1]) - first]}", reason)
+    reason = re.sub(r"could not convert string ('.*') to int16", r"\1 is not a whole number", reason)
     plain = " ".join(reason.partition(";")[0].split()).rstrip(".")
     return plain if "changed" in reason else f"{plain}; wanted are whole numbers: a label, and pixels from 0 to 255"

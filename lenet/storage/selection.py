@@ -90,9 +90,9 @@ class Selection:
         known = settings.data
         found, wanted = (f"{each.size} in {len(each.classes)} classes" for each in (known, data))
         if found != wanted:
-            text = f"{source.path}: trained on images of {found}, but {data.name} has {wanted}"
-            raise UserError(f"{text}; name its own data after --data, and leave --image_size out")
-        if len({known.classes, data.classes, tuple(map(str, range(len(data.classes))))}) == 3:
+            text = f"{source.path}: trained on {known.name}, images of {found}, but {data.name} has {wanted}"
+            raise UserError(f"{text}; give its own data after --data")
+        if known.classes != data.classes and known.is_named == data.is_named:
             ours, theirs = next(pair for pair in zip(known.classes, data.classes, strict=True) if pair[0] != pair[1])
             raise UserError(f"{source.path}: it knows a class {ours!r}, in place of which {data.name} has {theirs!r}")
         part = "training_sha256" if training or not known.test_sha256 else "test_sha256"
