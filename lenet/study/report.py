@@ -56,7 +56,7 @@ def make(
     folder = log_dir / "report"
     with handling(stop), _lock(log_dir) as held:
         lacking = plan.incomplete(members)
-        _make_ready(folder, {"runs": [f"{member} step {member.steps}" for member in members]})
+        _make_ready(folder, {"steps": steps, "runs": [str(member) for member in members]})
         errors = plan.train(lacking, len(members), jobs, {**flags, "log_dir": str(log_dir)}, held)
         done = [member for member in members if member not in errors]
         if done:
