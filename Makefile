@@ -16,7 +16,7 @@ endif
 help:
 	@echo "make train      train LeNet for 1000 steps in FRAMEWORK=pytorch, tensorflow, keras or jax, which it installs in .venv"
 	@echo "make check      lint, and the tests that need no framework: under a minute"
-	@echo "make test       all tests, in all three frameworks"
+	@echo "make test       all tests, in all three frameworks, and in JAX where it is installed"
 	@echo "make torture    what has a long version, at length: kills, faults, damaged files, exports, the page; an hour"
 	@echo "make benchmark  how fast it trains here, beside each framework's stock loop and the processor's limit: an hour"
 	@echo "Another Python: make PYTHON=python3.12 ..."

@@ -71,7 +71,8 @@ def _shifted(images: np.ndarray, step: int, shift: int, seed: int) -> np.ndarray
     padded = np.pad(images, ((0, 0), (shift, shift), (shift, shift), (0, 0)), mode="edge")
     windows = np.lib.stride_tricks.sliding_window_view(padded, images.shape[1:3], axis=(1, 2))
     rows, columns = (_random(2 * len(images), seed, step, 1) % (2 * shift + 1)).astype(np.int64).reshape(2, -1)
-    return np.moveaxis(windows[np.arange(len(images)), rows, columns], 1, -1)  # [batch, channels, height, width]
+    moved = windows[np.arange(len(images)), rows, columns]  # [batch, channels, height, width]
+    return np.moveaxis(moved, 1, -1)
 
 
 def _random(count: int, *key: int) -> np.ndarray:

@@ -8,6 +8,7 @@ import jobs
 import numpy as np
 from conftest import files, run_folder, same_tensors
 from test_checkpoint import LENET_1
+from test_formats_of_data import written
 
 from lenet.storage.checkpoint import Checkpoint
 from lenet.storage.run import Run
@@ -169,3 +170,11 @@ def test_a_checkpoint_of_the_format_before_goes_on(framework, tmp_path):
     for a, b in zip(continued.state.arrays, whole.state.arrays, strict=True):
         for name in a:
             np.testing.assert_allclose(a[name], b[name], rtol=1e-3, atol=1e-5)
+
+
+def test_of_several_runs_nearby_the_likest_is_named(tmp_path):
+    for place in ("a,data=x~1/pytorch/seed-0", "lenet,data=y~2/keras/seed-0", "lenet,data=y~2/pytorch/seed-3", "z/z/z"):
+        written(tmp_path / place / "checkpoint.safetensors", b"")
+    wanted = Run(tmp_path / "lenet,data=y~3/pytorch/seed-0/checkpoint.safetensors")
+    assert wanted.nearest(tmp_path).folder == tmp_path / "lenet,data=y~2/pytorch/seed-3"
+    assert wanted.nearest(tmp_path / "z/z/z") is None

@@ -19,7 +19,6 @@ from lenet.data import picture
 from lenet.dataset import MNIST, DatasetInfo
 from lenet.settings import Settings
 from lenet.storage.checkpoint import Checkpoint
-from lenet.storage.run import Run
 from lenet.use.predict import pictures
 from lenet.use.preparation import is_handwriting, prepare
 
@@ -207,14 +206,6 @@ def test_a_run_nearby_is_named(workers, model):
         assert (code, f"there is {model}: name it after --load" in err) == (2, True)
     code, _, err = workers["pytorch"].run("--predict", "any.png", "--log_dir", log_dir)
     assert (code, f"there is {model}: name it after --load" in err) == (2, True)
-
-
-def test_of_several_runs_nearby_the_likest_is_named(tmp_path):
-    for place in ("a,data=x~1/pytorch/seed-0", "lenet,data=y~2/keras/seed-0", "lenet,data=y~2/pytorch/seed-3", "z/z/z"):
-        written(tmp_path / place / "checkpoint.safetensors", b"")
-    wanted = Run(tmp_path / "lenet,data=y~3/pytorch/seed-0/checkpoint.safetensors")
-    assert wanted.nearest(tmp_path).folder == tmp_path / "lenet,data=y~2/pytorch/seed-3"
-    assert wanted.nearest(tmp_path / "z/z/z") is None
 
 
 @pytest.mark.parametrize("flag", [("--data", "mnist"), ("--image_size", 28)])

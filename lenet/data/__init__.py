@@ -45,13 +45,14 @@ def load(
     long to read is kept in `log_dir`. `test_only` leaves the training images out, which need not be there then.
     Raises UserError for what is missing, damaged, too large or not understood.
     """
+    if path is None and like not in (None, MNIST):
+        text = f"the run was trained on {like.name}; add --data and its path"
+        raise UserError(f"{text}, or --data mnist to use it on MNIST")
+    if path is None or (str(path) == "mnist" and not Path(path).exists()):
+        path = EMBEDDED
     try:
-        is_mnist = path is None or (str(path) == "mnist" and not Path(path).exists())
-        source = find(EMBEDDED if path is None or is_mnist else Path(path).expanduser(), log_dir)
+        source = find(Path(path).expanduser(), log_dir)
         parts = ("test",) if test_only else ("train", "test")
-        if path is None and like not in (None, MNIST):
-            text = f"the run was trained on {like.name}; add --data and its path"
-            raise UserError(f"{text}, or --data mnist to use it on MNIST")
         like = None if source.path == EMBEDDED else like  # whose labels never change
         dataset = _dataset(source, _shape(image_size, like), like, log_dir, parts)
     except MemoryError:
@@ -85,9 +86,9 @@ def find(path: Path, log_dir: str | Path | None) -> Source:
         raise missing(path.parent, path.name, "file or folder", advice=included)
     require_no_pickles(path)
     if path.is_dir():
-        from lenet.data.picture import ENDINGS
+        from lenet.data.picture import is_picture
 
-        if any(file.suffix.lower() in ENDINGS for file in path.iterdir()):
+        if any(is_picture(file.name) for file in path.iterdir()):
             raise UserError(f"{path}: its pictures are in no folders; make a folder for each class, and name it so")
         advice = "; pictures are read from folders that are named after their classes; see docs/data.md"
         raise missing(path, "train-images-idx3-ubyte", advice=advice)

@@ -37,6 +37,11 @@ def look(path: Path) -> tuple[int, int, bool]:
         return height, width, not picture.mode.startswith(("1", "L", "I", "F"))
 
 
+def is_picture(name: str) -> bool:
+    """Whether a file's name ends as a picture's does."""
+    return name.lower().endswith(ENDINGS)
+
+
 def as_text(name: str) -> str:
     """Return a file's name as text, the same on every system. Bytes that are not UTF-8 become U+FFFD."""
     return name if name.isascii() else unicodedata.normalize("NFC", os.fsencode(name).decode(errors="replace"))

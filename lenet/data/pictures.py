@@ -68,7 +68,7 @@ class Folders(Source):
             }
         if not any(found.values()) or (not parts and len(_classes(found)) < 2 and _has_others(path)):
             return None
-        if loose := sum(file.suffix.lower() in picture.ENDINGS for file in path.iterdir()):
+        if loose := sum(picture.is_picture(file.name) for file in path.iterdir()):
             notice_once(f"{path}: pictures in no class's folder are left out: {loose:,}")
         if (path / "classes.txt").exists():
             notice_once(f"{path / 'classes.txt'} is not read: the classes are called as their folders are")
@@ -142,14 +142,13 @@ def _files(folders: Sequence[tuple[str, Path]]) -> list[File]:
     for class_name, folder in folders:
         for place, entry in walk(folder, _raise):
             name = picture.as_text(entry.name)
-            ending = os.path.splitext(name.lower())[1]  # noqa: PTH122 - of text
-            if ending in picture.ENDINGS:
+            if picture.is_picture(name):
                 status = entry.stat()
                 files.append(
                     File(name, class_name, place, entry.path, status.st_size, status.st_mtime_ns, status.st_ino)
                 )
             else:
-                others[ending or "no ending"] += 1
+                others[os.path.splitext(name.lower())[1] or "no ending"] += 1  # noqa: PTH122 - of text
     if files and others:
         shown = ", ".join(f"{number:,} with {ending}" for ending, number in sorted(others.items()))
         notice_once(f"{folders[0][1].parent}: files whose ending is not a picture's are left out: {shown}")

@@ -124,7 +124,7 @@ def pictures(paths: Iterable[Path], classes: Sequence[str]) -> Iterator[tuple[Pa
             continue
         errors: list[OSError] = []
         found = sorted((Path(entry.path), place.partition("/")[0]) for place, entry in walk(path, errors.append))
-        found = [(file, name) for file, name in found if file.suffix.lower() in picture.ENDINGS]
+        found = [(file, name) for file, name in found if picture.is_picture(file.name)]
         labelled = {name for _, name in found} <= {*classes}
         yield from ((file, classes.index(name) if labelled else None) for file, name in found)
         unreadable = [Path(error.filename) for error in errors] or ([] if found else [path])
