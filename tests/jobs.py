@@ -129,6 +129,18 @@ def float32_of_torch(framework):
     return {kind.fp32_precision for kind in (of, *kinds)}
 
 
+def train_deterministically(framework, network, start, indices):
+    """Train in PyTorch, with an error where an operation may give other bytes the next time."""
+    backend = backends.load(framework)(network, "float32", "cpu", default_threads())
+    backend.write_state(start)
+    torch = sys.modules["torch"]
+    torch.set_deterministic_debug_mode("error")
+    try:
+        return backend.train(*batches(indices))[0]
+    finally:
+        torch.set_deterministic_debug_mode("default")
+
+
 def command_line_that_may_not_look_for_a_gpu(framework, flags):
     """command_line, but AssertionError if the project asks for a GPU; Keras may, which uses none of what it finds."""
     backends.load(framework)

@@ -1,11 +1,14 @@
-"""A GPU computes what the processor does. All but the last test are skipped where there is none."""
+"""A GPU computes what the processor does. All but the last two are skipped where there is none."""
 
 import jobs
 import numpy as np
 import pytest
 from test_parity import INDICES, LENET, initial, same
 
+from lenet.config import CONFIGS, load
+from lenet.dataset import MNIST
 from lenet.network import Network
+from lenet.settings import Settings
 
 STEPS = INDICES[:12]
 
@@ -42,3 +45,10 @@ def test_a_gpu_computes_the_same_of_any_shape(framework, process, shape, classes
 
 def test_no_float32_of_pytorch_is_tf32(workers):
     assert workers["pytorch"].do(jobs.float32_of_torch, "pytorch") == {"ieee"}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_no_operation_of_pytorch_is_one_that_varies(name, workers):
+    network = Settings.of(load(name), MNIST).network
+    arguments = "pytorch", network, initial("float32", network), INDICES[:2, :20]
+    assert np.isfinite(workers["pytorch"].do(jobs.train_deterministically, *arguments)).all()
