@@ -14,9 +14,12 @@ import numpy as np
 import pytest
 
 import backends
+from lenet.config import CONFIGS, load
 from lenet.storage.checkpoint import Checkpoint
 
 PROJECT = Path(__file__).parents[1]
+# Configs, one for each architecture: `accurate` has that of `fast`.
+ARCHITECTURES = [*{load(name).architecture: name for name in CONFIGS}.values()]
 FRAMEWORKS = [name for name in backends.FRAMEWORKS if name in backends.installed()]  # jax may be missing
 PACKAGES = {"tensorflow", "torch", "keras", "jax", "torchvision"}
 NEEDS_A_FRAMEWORK = {"workers", "framework", "reader", "process", "report", "shown"}

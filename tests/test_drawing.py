@@ -8,10 +8,11 @@ import browser
 import jobs
 import numpy as np
 import pytest
+from conftest import ARCHITECTURES
 from PIL import Image
 
 import lenet
-from lenet.config import CONFIGS, load
+from lenet.config import load
 from lenet.data import load as read_data
 from lenet.data import picture
 from lenet.dataset import MNIST
@@ -91,7 +92,7 @@ def test_ten_digits_are_what_predict_says(run, workers, tmp_path):
     assert right >= 9
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", ARCHITECTURES)
 def test_the_network_in_javascript_is_that_of_numpy(name, tmp_path):
     settings = Settings.of(load(name), MNIST)
     run = Run(tmp_path / "checkpoint.safetensors")

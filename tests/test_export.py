@@ -17,12 +17,12 @@ import jobs
 import numpy as np
 import pytest
 import reference
-from conftest import FRAMEWORKS, PROJECT, run_folder
+from conftest import ARCHITECTURES, FRAMEWORKS, PROJECT, run_folder
 
 import lenet
 from lenet import UserError
 from lenet.architecture import Architecture, Conv
-from lenet.config import CONFIGS, Config, load
+from lenet.config import Config, load
 from lenet.data import load as read_data
 from lenet.dataset import MNIST
 from lenet.settings import Settings
@@ -81,7 +81,7 @@ def loaded(lines, folder, images, expression="logits", read=json.loads):
     return np.load(folder / "logits.npy"), read(done.stdout)
 
 
-@pytest.mark.parametrize("architecture", [*(load(name).architecture for name in CONFIGS), *PADDED.values()])
+@pytest.mark.parametrize("architecture", [*(load(name).architecture for name in ARCHITECTURES), *PADDED.values()])
 def test_the_forward_pass_in_numpy_is_that_of_the_reference(architecture):
     """Which is written apart from it, in float64."""
     settings = Settings.of(Config("x", architecture, Training()), MNIST)
@@ -281,7 +281,7 @@ def test_every_config_of_every_framework_in_every_format(workers, process, image
         pytest.skip("in make torture")
     print()
     test = read_data().test
-    for name in CONFIGS:
+    for name in ARCHITECTURES:
         for framework in FRAMEWORKS:
             log_dir = tmp_path / name / framework
             workers[framework].run("--train", "--train_num", 20, "--config", name, "--log_dir", log_dir)

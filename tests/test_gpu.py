@@ -3,9 +3,10 @@
 import jobs
 import numpy as np
 import pytest
+from conftest import ARCHITECTURES
 from test_parity import INDICES, LENET, initial, same
 
-from lenet.config import CONFIGS, load
+from lenet.config import load
 from lenet.dataset import MNIST
 from lenet.network import Network
 from lenet.settings import Settings
@@ -47,7 +48,7 @@ def test_no_float32_of_pytorch_is_tf32(workers):
     assert workers["pytorch"].do(jobs.float32_of_torch, "pytorch") == {"ieee"}
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", ARCHITECTURES)
 def test_no_operation_of_pytorch_is_one_that_varies(name, workers):
     network = Settings.of(load(name), MNIST).network
     arguments = "pytorch", network, initial("float32", network), INDICES[:2, :20]

@@ -7,10 +7,10 @@ import jobs
 import numpy as np
 import pytest
 import reference
-from conftest import Worker
+from conftest import ARCHITECTURES, Worker
 from test_parity import INDICES, LENET, bound, initial, largest_difference, same
 
-from lenet.config import CONFIGS, load
+from lenet.config import load
 from lenet.data import load as read_data
 from lenet.dataset import MNIST
 from lenet.settings import Settings
@@ -79,7 +79,7 @@ def test_keras_computes_the_same_on_its_other_engines(engine, workers):
     assert f"Keras on {engine} rounds float64 to float32" in err
 
 
-@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("config", ARCHITECTURES)
 def test_every_config_agrees_in_float64_over_10_steps(config, workers):
     network = Settings.of(load(config), MNIST).network
     start, indices = initial("float64", network), INDICES[:10, :10]
@@ -90,7 +90,7 @@ def test_every_config_agrees_in_float64_over_10_steps(config, workers):
             assert largest_difference(found, wanted) <= 1e-12
 
 
-@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("config", ARCHITECTURES)
 def test_every_config_agrees_in_float32_over_5_steps(config, workers):
     network = Settings.of(load(config), MNIST).network
     start, indices = initial("float32", network), INDICES[:5, :20]  # roundings grow, fastest in add_conv
