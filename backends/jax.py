@@ -19,12 +19,12 @@ class LeNet(Backend):
 
     engine = "jax"
 
-    def __init__(self, network: Network, precision: str, device: str, threads: int) -> None:
+    def __init__(self, network: Network, precision: str, device: str, threads: int, label_smoothing: float = 0) -> None:
         self.device = _engines.set_up_jax(device, threads)
         self.threads, self.versions = threads, {"jax": jax.__version__}
         jax.config.update("jax_enable_x64", True)  # or float64 becomes float32
         self.place = jax.devices(self.device)[0]
-        self.network = network
+        self.network, self.label_smoothing = network, label_smoothing
         self.activation = getattr(jax.nn, network.architecture.activation)
         self.compute_dtype, self.dtype = jnp.dtype(precision), jnp.dtype(storage_dtype(precision))
         self.parameters, self.first_moment, self.second_moment = (
@@ -66,8 +66,10 @@ class LeNet(Backend):
 
         def loss(parameters: Arrays) -> tuple[Array, Array]:
             logits = self._forward(parameters, images)
-            of_labels = jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], axis=1)
-            return -of_labels.mean(), (logits.argmax(axis=1) == labels).mean(dtype=self.dtype)
+            log_probabilities = jax.nn.log_softmax(logits)
+            of_labels = jnp.take_along_axis(log_probabilities, labels[:, None], axis=1)
+            smoothed = (1 - self.label_smoothing) * of_labels.mean() + self.label_smoothing * log_probabilities.mean()
+            return -smoothed, (logits.argmax(axis=1) == labels).mean(dtype=self.dtype)
 
         parameters, first, second = state
         (cross_entropy, accuracy), gradients = jax.value_and_grad(loss, has_aux=True)(parameters)

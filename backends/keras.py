@@ -35,8 +35,8 @@ class FusedAdam(keras.optimizers.Optimizer):
 class LeNet(Backend):
     """The model with Adam. Its variables have the canonical names and layout as Keras makes them."""
 
-    def __init__(self, network: Network, precision: str, device: str, threads: int) -> None:
-        self.engine = keras.config.backend()
+    def __init__(self, network: Network, precision: str, device: str, threads: int, label_smoothing: float = 0) -> None:
+        self.engine, self.label_smoothing = keras.config.backend(), label_smoothing
         self.device = _engines.set_up_keras(self.engine, network.architecture, precision, device, threads)
         self.versions = {name: str(importlib.import_module(name).__version__) for name in ("keras", self.engine)}
         self.threads, self.network, self.dtype = threads, network, storage_dtype(precision)
@@ -52,7 +52,8 @@ class LeNet(Backend):
             betas = [float(np.asarray(beta, self.dtype)) for beta in (BETA1, BETA2)]
             adam = FusedAdam(1.0) if on_tensorflow else keras.optimizers.Adam(1.0, *betas, EPSILON_HAT)
             adam.build(self.model.trainable_variables)
-            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            smoothed = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing)
+            loss = smoothed if label_smoothing else keras.losses.SparseCategoricalCrossentropy(from_logits=True)
             # XLA's convolutions are slower on a CPU; on JAX there is nothing else.
             self.model.compile(adam, loss, metrics=["accuracy"], jit_compile=self.engine == "jax")
         self.parameters = {variable.path: variable for variable in self.model.trainable_variables}
@@ -77,10 +78,9 @@ class LeNet(Backend):
         batches = images, labels.astype(np.int32), learning_rates.astype(self.dtype)
         with keras.device(self.device):
             self.model.optimizer.iterations.assign(self.step)
-            if self.train_steps:
-                metrics = self.train_steps(*batches)
-            else:
-                metrics = zip(*map(self._train_step, *batches), strict=True)
+            metrics = (
+                self.train_steps(*batches) if self.train_steps else zip(*map(self._train_step, *batches), strict=True)
+            )
             cross_entropies, accuracies = map(np.array, metrics)
         self.step += len(images)
         return cross_entropies, accuracies
@@ -92,6 +92,8 @@ class LeNet(Backend):
     def _train_step(self, images: Any, labels: Any, learning_rate: Any) -> Any:
         """Make a step; images uint8 [batch, height, width, channels], labels int32 [batch] -> loss, accuracy."""
         self.model.optimizer.learning_rate.assign(learning_rate)
+        if self.label_smoothing:  # Keras smooths what is one-hot
+            labels = keras.ops.one_hot(labels, self.network.classes, dtype=self.dtype)
         if self.engine != "tensorflow":
             return self.model.train_on_batch(images, labels)
         self.model.reset_metrics()

@@ -47,9 +47,10 @@ class LeNet(Backend):
 
     engine = "pytorch"
 
-    def __init__(self, network: Network, precision: str, device: str, threads: int) -> None:
+    def __init__(self, network: Network, precision: str, device: str, threads: int, label_smoothing: float = 0) -> None:
         self.device = _engines.set_up_torch(device, threads)
         self.threads, self.versions = threads, {"torch": str(torch.__version__)}
+        self.label_smoothing = label_smoothing
         self.torch_device = torch.device("cuda" if self.device == "gpu" else "cpu")
         self.autocast, self.dtype = precision == "bfloat16", getattr(torch, storage_dtype(precision))
         # PyTorch uses MKL for dense layers in float32; oneDNN makes a step a fifth faster on AMD CPUs without AVX-512.
@@ -90,7 +91,7 @@ class LeNet(Backend):
     def _train_step(self, images: Tensor, labels: Tensor, learning_rate: float) -> Tensor:
         """Make a step; images uint8 [batch, channels, height, width], labels int64 [batch] -> (loss, accuracy)."""
         logits = self._forward(images)
-        cross_entropy = nn.functional.cross_entropy(logits, labels)
+        cross_entropy = nn.functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
         self.module.zero_grad()
         cross_entropy.backward()
         self.step += 1

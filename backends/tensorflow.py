@@ -13,10 +13,10 @@ class LeNet(Backend):
 
     engine = "tensorflow"
 
-    def __init__(self, network: Network, precision: str, device: str, threads: int) -> None:
+    def __init__(self, network: Network, precision: str, device: str, threads: int, label_smoothing: float = 0) -> None:
         self.device = _engines.set_up_tensorflow(device, threads)
         self.threads, self.versions = threads, {"tensorflow": tf.__version__}
-        self.network = network
+        self.network, self.label_smoothing = network, label_smoothing
         self.activation = getattr(tf.nn, network.architecture.activation)
         self.matmul = _engines.fast_matmul() if self.device == "cpu" and threads > 1 else tf.matmul
         self.compute_dtype, self.dtype = tf.as_dtype(precision), tf.as_dtype(storage_dtype(precision))
@@ -59,6 +59,9 @@ class LeNet(Backend):
         with tf.GradientTape() as tape:
             logits = self._forward(images)
             cross_entropy = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
+            if self.label_smoothing:
+                advantage = tf.gather(logits, labels, batch_dims=1) - tf.reduce_mean(logits, axis=1)
+                cross_entropy += self.label_smoothing * tf.reduce_mean(advantage)
         gradients = tape.gradient(cross_entropy, self.parameters)
         step = tf.cast(self.steps_made.assign_add(1), self.dtype)
         for name, parameter in self.parameters.items():

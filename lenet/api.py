@@ -192,7 +192,8 @@ def backend(settings: Settings, framework: str | None, device: str, threads: int
     """Import a framework, by default the first that is installed, and return its LeNet, still without a state."""
     require_at_least(1, threads=threads)
     LeNet = backends.load(framework or backends.installed()[0])  # noqa: N806 - it is a class
-    made = LeNet(settings.network, settings.precision, device, threads or default_threads())
+    smoothing = settings.training.label_smoothing
+    made = LeNet(settings.network, settings.precision, device, threads or default_threads(), smoothing)
     if settings.precision == "bfloat16" and made.device == "cpu" and lacks_bfloat16():
         notice("this processor has no bfloat16 instructions, so bfloat16 will be slower than float32")
     return made

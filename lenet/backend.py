@@ -51,10 +51,11 @@ class Backend(ABC):
     second_moment: dict[str, Any]
 
     @abstractmethod
-    def __init__(self, network: Network, precision: str, device: str, threads: int) -> None:
+    def __init__(self, network: Network, precision: str, device: str, threads: int, label_smoothing: float = 0) -> None:
         """Build the model and the optimizer.
 
-        UserError if `device` is gpu and there is none. The frameworks set `threads` once in a process.
+        The loss is the cross-entropy with labels of which all classes share the part `label_smoothing`. UserError if
+        `device` is gpu and there is none. The frameworks set `threads` once in a process.
         """
 
     @abstractmethod
@@ -72,8 +73,8 @@ class Backend(ABC):
         """Make one step on each batch.
 
         Images uint8 [steps, batch, height, width, channels], labels uint8 [steps, batch], learning rates float64
-        [steps]. Returns the mean cross-entropy and the accuracy of each step on its batch, before its update: two
-        arrays [steps].
+        [steps]. Returns the loss, a mean cross-entropy, and the accuracy of each step on its batch, before its update:
+        two arrays [steps].
         """
 
     @abstractmethod

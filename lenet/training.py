@@ -17,12 +17,15 @@ class Training:
     warmup_steps: int = 0  # over which the learning rate rises
     decay_steps: int = 0  # the step at which it has fallen to zero, the last one; 0: it does not fall
     shift: int = 0  # pixels; each image is moved by up to as many, up or down and left or right, at random
+    label_smoothing: float = 0.0  # share of a label's probability that the loss gives to all classes alike
 
     def __post_init__(self) -> None:
         require_positive(batch_size=self.batch_size, learning_rate=self.learning_rate)
         for key in ("warmup_steps", "decay_steps", "shift"):
             if (value := getattr(self, key)) < 0:
                 raise ValueError(f"{key}: must be 0 or more, not {value}")
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"label_smoothing: must be 0 or more, and less than 1, not {self.label_smoothing}")
         if 0 < self.decay_steps <= self.warmup_steps:
             raise ValueError(
                 f"decay_steps: must be more than warmup_steps, {self.warmup_steps}, not {self.decay_steps}"

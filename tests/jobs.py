@@ -69,9 +69,9 @@ def train(framework, network, precision, start, indices, learning_rate=1e-4, dev
     return cross_entropies, accuracies, backend.read_state()
 
 
-def train_on(framework, network, precision, start, images, labels, learning_rates=None, device="cpu"):
+def train_on(framework, network, precision, start, images, labels, learning_rates=None, device="cpu", smoothing=0.0):
     """Make steps on batches [steps, batch, ...]; returns the cross-entropies, the state, and the logits after."""
-    backend = backends.load(framework)(network, precision, device, default_threads())
+    backend = backends.load(framework)(network, precision, device, default_threads(), smoothing)
     backend.write_state(start)
     rates = np.full(len(images), 1e-4) if learning_rates is None else learning_rates
     cross_entropies, _ = backend.train(images, labels, rates)

@@ -80,7 +80,7 @@ def pool_backward(x, conv, dy):
     return unpadded(dpadded, before, x)
 
 
-def gradients(network, parameters, images, labels):
+def gradients(network, parameters, images, labels, label_smoothing=0.0):
     """Mean cross-entropy of a batch, uint8 [n, 28, 28, 1], its gradient by every parameter, and the logits."""
     activate, slope = ACTIVATIONS[network.architecture.activation]
     names, convolutions = [layer.name for layer in network.layers], network.architecture.conv
@@ -100,10 +100,11 @@ def gradients(network, parameters, images, labels):
     logits = x
     shifted = logits - logits.max(axis=1, keepdims=True)
     log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    cross_entropy = -log_probabilities[np.arange(len(labels)), labels].mean()
+    targets = (1 - label_smoothing) * np.eye(network.classes)[labels] + label_smoothing / network.classes
+    cross_entropy = -(targets * log_probabilities).sum(axis=1).mean()
 
     found = {}
-    delta = (np.exp(log_probabilities) - np.eye(network.classes)[labels]) / len(labels)
+    delta = (np.exp(log_probabilities) - targets) / len(labels)
     for name, x in reversed(list(zip(names[len(convolutions) :], inputs, strict=True))):
         found[f"{name}/kernel"], found[f"{name}/bias"] = x.T @ delta, delta.sum(axis=0)
         delta = delta @ parameters[f"{name}/kernel"].T
@@ -117,7 +118,7 @@ def gradients(network, parameters, images, labels):
     return cross_entropy, {name: found[name] for name in parameters}, logits
 
 
-def train(network, parameters, batches, learning_rate=1e-4):
+def train(network, parameters, batches, learning_rate=1e-4, label_smoothing=0.0):
     """Adam (Kingma & Ba 2015, epsilon-hat form) over batches of (images, labels), with one learning rate or one a step;
     returns each step's cross-entropy, the last parameters, and the two moments.
     """
@@ -127,7 +128,7 @@ def train(network, parameters, batches, learning_rate=1e-4):
     cross_entropies = []
     rates = np.broadcast_to(learning_rate, len(batches))
     for t, (images, labels) in enumerate(batches, 1):
-        cross_entropy, gradient, _ = gradients(network, parameters, images, labels)
+        cross_entropy, gradient, _ = gradients(network, parameters, images, labels, label_smoothing)
         cross_entropies.append(cross_entropy)
         rate = rates[t - 1] * np.sqrt(1 - 0.999**t) / (1 - 0.9**t)
         for name, g in gradient.items():

@@ -23,12 +23,13 @@ learning_rate = 0.01
 warmup_steps = 4
 decay_steps = 12
 shift = 2
+label_smoothing = 0.1
 """
 
 
 @pytest.fixture
 def config(tmp_path):
-    """A config with a schedule of 12 steps and shifts."""
+    """A config with a schedule of 12 steps, shifts and smoothed labels."""
     (tmp_path / "scheduled.toml").write_text(CONFIG)
     return tmp_path / "scheduled.toml"
 
@@ -71,7 +72,7 @@ def test_each_image_is_moved_at_random_and_its_edge_repeated(shape):
 OFFSETS = [(2, -1), (-2, 2), (-2, 0), (1, 1), (0, -2), (0, -1)]
 
 
-def test_with_schedule_and_shifts_every_framework_computes_what_numpy_does(workers):
+def test_with_schedule_shifts_and_smoothing_every_framework_computes_what_numpy_does(workers):
     """float64: the cross-entropies, parameters and moments of 12 steps."""
     training = Training(20, 0.01, warmup_steps=4, decay_steps=12, shift=2)
     own = Config("x", Architecture((Conv(2),), (5,)), training)
@@ -81,10 +82,12 @@ def test_with_schedule_and_shifts_every_framework_computes_what_numpy_does(worke
     batches = training.shifted(images[indices], steps, 0), labels[indices], training.learning_rates(steps)
     start = initial("float64", network)
     expected, *expected_arrays = reference.train(
-        network, start.parameters, list(zip(*batches[:2], strict=True)), batches[2]
+        network, start.parameters, list(zip(*batches[:2], strict=True)), batches[2], label_smoothing=0.1
     )
     for framework, worker in workers.items():
-        cross_entropies, state, _ = worker.do(jobs.train_on, framework, network, "float64", start, *batches)
+        cross_entropies, state, _ = worker.do(
+            jobs.train_on, framework, network, "float64", start, *batches, smoothing=0.1
+        )
         assert same(cross_entropies, np.array(expected))
         for arrays, wanted in zip(state.arrays, expected_arrays, strict=True):
             assert largest_difference(arrays, wanted) <= 1e-12
@@ -148,6 +151,7 @@ def test_only_configs_without_a_schedule_are_in_a_report_by_default():
         ("decay_steps = 4", "decay_steps: must be more than warmup_steps, 4, not 4"),
         ("shift = 28", "shift: must be less than the images' side, 28, not 28"),
         ("shift = 1.5", "shift: must be a whole number, not 1.5"),
+        ("label_smoothing = 1.0", "label_smoothing: must be 0 or more, and less than 1, not 1.0"),
     ],
 )
 def test_what_cannot_be_is_refused_by_its_key(changed, complaint, config, small_data, tmp_path):
