@@ -15,18 +15,9 @@ from typing import Any
 import lenet
 from backends import FRAMEWORKS, MODULES
 from lenet.errors import exit_code
-from lenet.flags import (
-    Parser,
-    as_arguments,
-    check,
-    choice,
-    file_name,
-    key_and_value,
-    path,
-    size,
-    value_of,
-    whole_number,
-)
+from lenet.flags import Parser, arguments, check, choice, file_name, key_and_value, path, size, value_of, whole_number
+from lenet.log import DETAILS
+from lenet.log.viewer import view
 from lenet.printing import print_place, print_run, print_text
 from lenet.system.machine import DEVICES, PRECISIONS
 from lenet.system.streams import prepare_streams
@@ -40,28 +31,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 def dispatch(flags: argparse.Namespace) -> int:
     """Call the action that the flags name with all other flags that are given."""
     options = {key: value for key, value in vars(flags).items() if value is not None}
-    action = next(action for action in (report, predict, export, describe, train, test) if options.get(action.__name__))
-    return action(
-        **{key: value for key, value in options.items() if key not in ("report", "describe", "train", "test")}
-    )
+    actions = (report, predict, export, describe, tensorboard, train, test)
+    return next(action for action in actions if action.__name__ in options)(**options)
 
 
-def train(**options: Any) -> int:
+def train(train: bool, test: bool = True, **options: Any) -> int:  # noqa: ARG001 - a run is always tested
     """Train a run and print its result."""
     run = lenet.train(**options)
     return print_run(run.result, run.folder)
 
 
-def test(**options: Any) -> int:
+def test(test: bool, **options: Any) -> int:  # noqa: ARG001
     """Test a run and print the result."""
     result = lenet.test(**options)
     return print_run(result, result["checkpoint"])
 
 
-def describe(**options: Any) -> int:
+def describe(describe: bool, framework: str = "", device: str = "", threads: int = 0, **options: Any) -> int:  # noqa: ARG001
     """Print what would be trained; that is the same in every framework and on every device."""
-    machine = ("framework", "device", "threads")
-    description = lenet.describe(**{key: value for key, value in options.items() if key not in machine})
+    description = lenet.describe(**options)
     return print_text(description.text) or (print_place(description.sheet, "Examples:") if description.sheet else 0)
 
 
@@ -79,7 +67,7 @@ def export(export: list[str], **options: Any) -> int:
     return print_text(lenet.load(options.pop("load", True), **options).export(export[0]))
 
 
-def report(**options: Any) -> int:
+def report(report: bool, **options: Any) -> int:  # noqa: ARG001
     """Train what a report lacks, and print the path of its page."""
     done = lenet.report(**options, command=sys.argv)
     if done.page:
@@ -87,17 +75,24 @@ def report(**options: Any) -> int:
     return 1 if done.errors else 0
 
 
+def tensorboard(tensorboard: bool, log_dir: Path = Path("logs"), **_: Any) -> int:  # noqa: ARG001
+    """Show the runs in TensorBoard, until Ctrl-C."""
+    return view(log_dir)
+
+
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Return the flags as arguments of the API; UserError if one is wrong or they do not go together."""
     parser = Parser("main.py", description=__doc__, allow_abbrev=False)
     flag = parser.add_argument_group("what to do").add_argument
-    flag("-t", "--train", action="store_true", help="train for --train_num steps, test, and save")
-    flag("-e", "--test", action="store_true", help="test a run on the test images: this run, or the one of --load")
+    switch: dict[str, Any] = {"action": "store_true", "default": None}
+    flag("-t", "--train", **switch, help="train for --train_num steps, test, and save")
+    flag("-e", "--test", **switch, help="test a run on the test images: this run, or the one of --load")
     flag("--predict", nargs="+", action="extend", type=path, metavar="PATH", help="say what files or folders show")
     endings = ".onnx, .pt2, .pt, .safetensors, .keras, .html, or / for TensorFlow's SavedModel"
     flag("--export", action="append", type=file_name, metavar="FILE", help=f"write the model for others: {endings}")
-    flag("--describe", action="store_true", help="show what the data is, what the network is on it, and the settings")
-    flag("--report", action="store_true", help="train every config in every framework, and compare them in a report")
+    flag("--describe", **switch, help="show what the data is, what the network is on it, and the settings")
+    flag("--report", **switch, help="train every config in every framework, and compare them in a report")
+    flag("--tensorboard", **switch, help="show the runs in TensorBoard, on this machine, until Ctrl-C")
     flag("--version", action="version", version=f"lenet {lenet.__version__}", help="print the version and exit")
 
     flag = parser.add_argument_group("the run").add_argument
@@ -126,9 +121,10 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     flag("--validation", type=count, metavar="N", help="training images held out (default: 5,000, or a tenth)")
     flag("--log_dir", type=path, metavar="FOLDER", help="folder of the runs (default: logs)")
     flag("--save_every", type=count, metavar="N", help="steps between two saves, with one at the end (default: 500)")
+    flag("--log", **choice([*DETAILS]), help="how much TensorBoard gets (default: all)")
 
     flag = parser.add_argument_group("the pictures").add_argument
-    flag("--json", action="store_true", default=None, help="with --predict: print a JSON object a line")
+    flag("--json", **switch, help="with --predict: print a JSON object a line")
     flag("--save_prepared", type=path, metavar="FOLDER", help="with --predict: folder for what the network sees")
 
     flag = parser.add_argument_group("the study").add_argument
@@ -142,7 +138,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     flag("--threads", type=whole_number(1, os.cpu_count() or 1), metavar="N", help=threads_help)
     flags = parser.parse(sys.argv[1:] if argv is None else argv)
     check(flags, parser.error)
-    return as_arguments(flags)
+    return arguments(flags)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import functools
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from lenet.system.interrupt import handling, stop
 from lenet.system.streams import print_line, printable
@@ -22,11 +22,22 @@ class UserError(Exception):
         self.exit_code = exit_code
 
 
+class DivergedError(UserError):
+    """The error of a run whose cross-entropy is no longer finite."""
+
+
 def require_at_least(least: int, **values: int | None) -> None:
     """Raise UserError with the name of the first value that is less."""
     for name, value in values.items():
         if value is not None and value < least:
             raise UserError(f"{name}: must be {least} or more, not {value}")
+
+
+def require_one_of(choices: Iterable[str], **values: str) -> None:
+    """Raise UserError with the name of the first value that is none of the choices."""
+    for name, value in values.items():
+        if value not in choices:
+            raise UserError(f"{name}: must be one of {', '.join(choices)}, not {value}")
 
 
 def notice(text: str) -> None:

@@ -115,9 +115,11 @@ def check(flags: argparse.Namespace, error: Callable[[str], Any]) -> None:
     """Report flags that do not go together."""
     actions = {"train or --test": flags.train or flags.test, "report": flags.report}
     actions |= {"predict": flags.predict, "export": flags.export, "describe": flags.describe}
+    actions |= {"tensorboard": flags.tensorboard}
     asked = [f"--{name}" for name, value in actions.items() if value]
     if not asked:
-        error("nothing to do: add --train --train_num N, or --test, --predict, --export, --describe or --report")
+        *others, last = (f"--{name}" for name in [*actions][1:])
+        error(f"nothing to do: add --train --train_num N, or --test, {', '.join(others)} or {last}")
     if flags.report and (flags.train or flags.test or flags.load is not None or flags.seed is not None):
         error("--report trains and tests by itself, from --seeds: leave --train, --test, --load and --seed out")
     if len(asked) > 1:
@@ -131,7 +133,7 @@ def check(flags: argparse.Namespace, error: Callable[[str], Any]) -> None:
     if not flags.predict and (flags.json or flags.save_prepared):
         error("--json and --save_prepared go with --predict")
     if not flags.train and not flags.report:
-        for name, value in (("train_num", flags.steps), ("save_every", flags.save_every)):
+        for name, value in (("train_num", flags.steps), ("save_every", flags.save_every), ("log", flags.log)):
             if value is not None:
                 error(f"--{name} goes with --train")
     if not flags.report and (flags.seeds or flags.jobs):
@@ -142,7 +144,7 @@ def check(flags: argparse.Namespace, error: Callable[[str], Any]) -> None:
         error("several --config or --framework go with --report")
 
 
-def as_arguments(flags: argparse.Namespace) -> argparse.Namespace:
+def arguments(flags: argparse.Namespace) -> argparse.Namespace:
     """Return the flags in the form that the API takes: the changes by key, and one config and framework for a run."""
     flags.changes = dict(flags.changes or [])
     if not flags.report:

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from lenet import metrics
 from lenet.backend import Backend
 from lenet.config import to_toml
 from lenet.dataset import Dataset, Split
-from lenet.errors import UserError
+from lenet.errors import DivergedError, UserError
+from lenet.log.log import Log
 from lenet.storage.checkpoint import Checkpoint
-from lenet.storage.curves import CurveWriter
 from lenet.storage.run import Run
 from lenet.system.files import replacing
 from lenet.system.interrupt import interrupt
@@ -32,52 +33,59 @@ class Trainer:
     def __init__(self, backend: Backend, framework: str, dataset: Dataset, start: Checkpoint) -> None:
         self.backend, self.framework, self.dataset, self.start = backend, framework, dataset, start
         self.settings = start.settings
+        self.versions = {"python": platform.python_version(), "numpy": np.__version__, **backend.versions}
         backend.write_state(start.state)
 
-    def train(self, run: Run, steps: int, save_every: int) -> None:
+    def train(self, run: Run, steps: int, save_every: int, detail: str) -> None:
         """Make `steps` more steps, test, and write the run's files; with 0 steps, only test.
 
-        Saves every `save_every` steps, at the end, and when interrupted. Raises UserError if it is interrupted, if the
-        cross-entropy is not finite, or if a file cannot be written.
+        Saves every `save_every` steps, at the end, and when interrupted. `detail` is how much TensorBoard gets. Raises
+        UserError if it is interrupted, if the cross-entropy is not finite, or if a file cannot be written.
         """
         self.examples, self.validation = self.dataset.hold_out(self.settings.validation)
-        first = self.backend.step
-        last = first + steps
-        started = time.perf_counter()
-        with (
-            CurveWriter(run.folder / "train", first + 1) as train_curve,
-            CurveWriter(run.folder / "test", first + 1 if steps else first) as test_curve,
-            interrupt() as signalled,
-        ):
+        first, batch_size = self.backend.step, self.settings.training.batch_size
+        last, seconds, started = first + steps, 0.0, time.perf_counter()
+        with Log(run, detail, first + 1, steps) as log, interrupt() as signalled:
+            log.begin(self.settings, self.framework, self.versions)
             with Progress(first, last) as progress:
                 for chunk in chunks(first, last, TEST_EVERY, save_every):
-                    with memory_errors(self.settings.training.batch_size):
-                        cross_entropies, accuracies = self.backend.train(*self._batches(chunk))
-                    train_curve.write(chunk.start + 1, cross_entropies, accuracies)
+                    began = time.perf_counter()
+                    with memory_errors(batch_size):
+                        images, labels, rates = self._batches(chunk)
+                        cross_entropies, accuracies = self.backend.train(images, labels, rates)
+                    seconds += (took := time.perf_counter() - began)
+                    curves = {"cross_entropy": cross_entropies, "accuracy": accuracies, "learning_rate": rates}
+                    log.curves("train", chunk.start + 1, curves)
+                    log.curves("train", chunk.stop, {"images_per_second": [len(chunk) * batch_size / took]})
                     require_finite(cross_entropies, chunk.start + 1)
                     progress.update(len(chunk), accuracies[-1])
                     if chunk.stop % TEST_EVERY == 0 and chunk.stop < last:
-                        test_curve.write(chunk.stop, *self._metrics(self._held_out_batch(chunk.stop))[:2])
+                        self._evaluate(log, "test", self._held_out_batch(chunk.stop))
                     if chunk.stop % save_every == 0 and chunk.stop < last:
-                        self._save(run, train_curve, test_curve)
+                        self._save(run, log)
                     if signalled.received:
                         break
-            self._save(run, train_curve, test_curve)
             if signalled.received and self.backend.step < last:
+                self._save(run, log, validate=False)  # a stopped run is the one that was never stopped
                 raise stopped(signalled.received, run, self.backend.step, last)
             # From here on a signal no longer stops the run: only the final test is left.
-            seconds = time.perf_counter() - started
-            speed = {"seconds": seconds, "images_per_second": steps * self.settings.training.batch_size / seconds}
+            of_validation = self._save(run, log)
             result, probabilities = self.test()
-            test_curve.write(last, [result["test_cross_entropy"]], [result["test_accuracy"]])
-            test_curve.sync()
-            run.write(probabilities, result | speed)
+            of_test = {tag: [result[f"test_{tag}"]] for tag in ("cross_entropy", "accuracy")}
+            log.curves("test", last, of_test)
+            log.end(result, probabilities, self.dataset.test, self.start.state.parameters["conv1/kernel"])
+            log.sync()
+            result |= of_validation | {"seconds": seconds, "images_per_second": steps * batch_size / (seconds or 1)}
+            result |= {"evaluation_seconds": time.perf_counter() - started - seconds}
+            run.write(probabilities, result)
 
     def test(self) -> tuple[dict[str, Any], np.ndarray]:
         """Test on the test images; returns a result as in result.json, with the test's speed, and the probabilities."""
         started = time.perf_counter()
-        (cross_entropy,), (accuracy,), probabilities = self._metrics(self.dataset.test)
+        cross_entropy, accuracy, probabilities = self._metrics(self.dataset.test)
         seconds = time.perf_counter() - started
+        classes, labels = self.dataset.info.classes, self.dataset.test.labels
+        counts = metrics.confusion(labels, probabilities.argmax(axis=1), len(classes))
         result = {
             "config": self.settings.config.name,
             "variant": self.settings.variant,
@@ -94,8 +102,9 @@ class Trainer:
             "images_per_second": len(probabilities) / seconds,
             "seconds": seconds,
             "parameters": self.settings.network.parameters,
-            "versions": {"python": platform.python_version(), "numpy": np.__version__, **self.backend.versions},
+            "versions": self.versions,
             "settings": dataclasses.asdict(self.settings),
+            "by_class": dict(zip(classes, metrics.by_class(counts), strict=True)),
         }
         return result, probabilities
 
@@ -113,8 +122,15 @@ class Trainer:
         indices = np.arange(first, first + count) % len(images)
         return Split(images[indices], labels[indices])
 
-    def _metrics(self, split: Split) -> tuple[list[float], list[float], np.ndarray]:
-        """Return mean cross-entropy in nats and accuracy, as a curve has them, and the probabilities [n, classes]."""
+    def _evaluate(self, log: Log, part: str, split: Split) -> dict[str, float]:
+        """Add the cross-entropy and the accuracy on some images to a part's curves, and return them."""
+        cross_entropy, accuracy, _ = self._metrics(split)
+        values = {"cross_entropy": cross_entropy, "accuracy": accuracy}
+        log.curves(part, self.backend.step, {tag: [value] for tag, value in values.items()})
+        return values
+
+    def _metrics(self, split: Split) -> tuple[float, float, np.ndarray]:
+        """Return mean cross-entropy in nats, accuracy, and the probabilities [n, classes]."""
         pieces = range(0, len(split.images), LOGITS_BATCH)
         logits = np.concatenate([self.backend.logits(split.images[i : i + LOGITS_BATCH]) for i in pieces])
         logits = logits.astype(np.float64)
@@ -123,15 +139,23 @@ class Trainer:
         cross_entropy = -log_probabilities[np.arange(len(split.labels)), split.labels].mean()
         require_finite([cross_entropy], self.backend.step)
         accuracy = (log_probabilities.argmax(axis=1) == split.labels).mean()
-        return [float(cross_entropy)], [float(accuracy)], np.exp(log_probabilities)
+        return float(cross_entropy), float(accuracy), np.exp(log_probabilities)
 
-    def _save(self, run: Run, *curves: CurveWriter) -> None:
-        """Write the checkpoint and its settings; the curves first, so that they lack none of its steps."""
-        for curve in curves:
-            curve.sync()
-        self.start.advanced(self.backend.read_state(), self.framework).save(run.path)
+    def _save(self, run: Run, log: Log, validate: bool = True) -> dict[str, float]:
+        """Write the checkpoint and its settings; the curves first, so that they lack none of its steps.
+
+        Returns what all held-out images say of it, by result.json's keys.
+        """
+        found = self._evaluate(log, "validation", self.validation) if validate else {}
+        state = self.backend.read_state()
+        log.state(state)
+        log.sync()
+        self.start = self.start.advanced(state, self.framework, found.get("cross_entropy"))
+        self.start.save(run.path)
+        run.keep_best(self.start)
         with replacing(run.folder / "config.toml") as temporary:
             temporary.write_text(to_toml(self.settings.architecture, self.settings.training), encoding="utf-8")
+        return {f"validation_{tag}": value for tag, value in found.items()}
 
 
 def chunks(first: int, last: int, *every: int) -> Iterator[range]:
@@ -151,7 +175,7 @@ def chunks(first: int, last: int, *every: int) -> Iterator[range]:
 def require_finite(cross_entropies: Sequence[float] | np.ndarray, first_step: int) -> None:
     """Raise UserError with the first step whose cross-entropy is infinite or not a number."""
     if len(bad := np.flatnonzero(~np.isfinite(cross_entropies))):
-        raise UserError(
+        raise DivergedError(
             f"the cross-entropy is not finite at step {first_step + bad[0]}; what was saved before is unchanged; "
             "try a smaller --learning_rate",
             exit_code=1,

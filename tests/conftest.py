@@ -12,10 +12,13 @@ from pathlib import Path
 import jobs
 import numpy as np
 import pytest
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
 
 import backends
 from lenet.config import CONFIGS, load
 from lenet.storage.checkpoint import Checkpoint
+from lenet.storage.curves import EventWriter
 
 PROJECT = Path(__file__).parents[1]
 # Configs, one for each architecture: `accurate` has that of `fast`.
@@ -158,6 +161,15 @@ def same_tensors(first, second):
     a, b = (Checkpoint.load(folder / "checkpoint.safetensors").state for folder in (first, second))
     assert a.step == b.step
     return all(x[name].tobytes() == y[name].tobytes() for x, y in zip(a.arrays, b.arrays, strict=True) for name in x)
+
+
+def write_curves(folder, first_step, cross_entropies, accuracies):
+    """Write a point a step into a new event file."""
+    with EventWriter(folder, first_step) as writer:
+        for step, values in enumerate(zip(cross_entropies, accuracies, strict=True), first_step):
+            points = zip(("cross_entropy", "accuracy"), values, strict=True)
+            summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in points])
+            writer.write(Event(step=step, summary=summary))
 
 
 def write_idx(path, array):

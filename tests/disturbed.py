@@ -38,7 +38,7 @@ def step_of(log_dir):
 def result_of(run):
     """The result of a run, without its speed, which differs from run to run."""
     result = json.loads((run / "result.json").read_text())
-    return {key: value for key, value in result.items() if key not in ("seconds", "images_per_second")}
+    return {key: value for key, value in result.items() if not key.endswith(("seconds", "per_second"))}
 
 
 def wait_for(log_dir, pattern, process):

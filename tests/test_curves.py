@@ -4,9 +4,10 @@ import re
 
 import jobs
 import pytest
+from conftest import write_curves
 from tensorboard.compat.proto.event_pb2 import SessionLog
 
-from lenet.storage.curves import CurveWriter, read_curves, read_events
+from lenet.storage.curves import read_curves, read_events
 
 START = SessionLog.START
 
@@ -19,9 +20,7 @@ def steps(reader, folder):
 
 
 def test_tensorboard_reads_what_was_written(reader, tmp_path):
-    writer = CurveWriter(tmp_path / "train", 1)
-    writer.write(1, [2.5, 1.25], [0.125, 0.5])
-    writer.write(3, [0.75], [1.0])
+    write_curves(tmp_path / "train", 1, [2.5, 1.25, 0.75], [0.125, 0.5, 1.0])
     curves = {
         "cross_entropy": [(1, 2.5), (2, 1.25), (3, 0.75)],
         "accuracy": [(1, 0.125), (2, 0.5), (3, 1.0)],
@@ -32,7 +31,7 @@ def test_tensorboard_reads_what_was_written(reader, tmp_path):
 
 
 def test_a_file_begins_with_its_version_and_two_starts_at_its_first_step(tmp_path):
-    CurveWriter(tmp_path / "train", 7).write(7, [0.5], [0.25])
+    write_curves(tmp_path / "train", 7, [0.5], [0.25])
     (path,) = (tmp_path / "train").iterdir()
     assert re.fullmatch(r"events\.out\.tfevents\.lenet\.\d+", path.name)
     events, damaged = read_events(path)
@@ -43,28 +42,28 @@ def test_a_file_begins_with_its_version_and_two_starts_at_its_first_step(tmp_pat
 
 @pytest.mark.parametrize("torn_bytes", [0, 1, 15, 40])
 def test_going_on_after_a_step_shows_no_step_twice_and_changes_no_file(reader, tmp_path, torn_bytes):
-    CurveWriter(tmp_path / "train", 1).write(1, [0.5] * 10, [0.5] * 10)
+    write_curves(tmp_path / "train", 1, [0.5] * 10, [0.5] * 10)
     (file,) = (tmp_path / "train").iterdir()
     content = file.read_bytes()[: file.stat().st_size - torn_bytes]
     file.write_bytes(content)
-    CurveWriter(tmp_path / "train", 7).write(7, [0.25] * 4, [0.25] * 4)
+    write_curves(tmp_path / "train", 7, [0.25] * 4, [0.25] * 4)
     assert steps(reader, tmp_path / "train") == list(range(1, 11))
     assert reader.do(jobs.read_curve, tmp_path / "train")["accuracy"][5:7] == [(6, 0.5), (7, 0.25)]
     assert file.read_bytes() == content
 
 
 def test_a_start_from_scratch_hides_all_that_was_before(reader, tmp_path):
-    CurveWriter(tmp_path / "train", 1).write(1, [0.5] * 10, [0.5] * 10)
-    CurveWriter(tmp_path / "train", 1).write(1, [0.25] * 3, [0.25] * 3)
+    write_curves(tmp_path / "train", 1, [0.5] * 10, [0.5] * 10)
+    write_curves(tmp_path / "train", 1, [0.25] * 3, [0.25] * 3)
     assert reader.do(jobs.read_curve, tmp_path / "train")["accuracy"] == [(1, 0.25), (2, 0.25), (3, 0.25)]
     assert steps(reader, tmp_path / "train") == [1, 2, 3]
 
 
 @pytest.mark.parametrize("torn_bytes", [1, 15, 40])
 def test_a_torn_record_loses_nothing_before_it(reader, tmp_path, torn_bytes, capsys):
-    CurveWriter(tmp_path / "train", 1).write(1, [0.5] * 10, [0.5] * 10)
+    write_curves(tmp_path / "train", 1, [0.5] * 10, [0.5] * 10)
     (file,) = (tmp_path / "train").iterdir()
     file.write_bytes(file.read_bytes()[:-torn_bytes])
-    CurveWriter(tmp_path / "train", 10).write(10, [0.25], [0.25])
+    write_curves(tmp_path / "train", 10, [0.25], [0.25])
     assert steps(reader, tmp_path / "train") == list(range(1, 11))
     assert capsys.readouterr().err == ""

@@ -1,5 +1,6 @@
 """The report of complete runs: its table, its words, and how it names mistakes. No framework is needed."""
 
+import csv
 import dataclasses
 import itertools
 import json
@@ -7,16 +8,16 @@ import re
 
 import numpy as np
 import pytest
+from conftest import write_curves
 
 from lenet import config, dataset
 from lenet.architecture import Architecture, Conv
 from lenet.data import load as read_data
-from lenet.errors import UserError
 from lenet.settings import Settings
 from lenet.storage.checkpoint import Checkpoint
-from lenet.storage.curves import CurveWriter
+from lenet.storage.curves import Curve, EventWriter
 from lenet.storage.run import PARTS, Run
-from lenet.study import figures, report
+from lenet.study import chart, comparison, drawings, figures, report
 from lenet.study.entry import REPORTED_STEPS
 
 SMALL = Architecture((Conv(filters=2),), ())
@@ -40,7 +41,7 @@ def drawn(monkeypatch):
 
     def render(_, draw, *arguments):
         drawn[draw] = arguments
-        return dict.fromkeys(figures.THEMES, b"\x89PNG")
+        return "<svg></svg>"
 
     monkeypatch.setattr(figures, "render", render)
     return drawn
@@ -51,17 +52,18 @@ def make(data, tmp_path):
     """Write complete runs as training leaves them, and their report; returns its Markdown."""
 
     def make(*settings, frameworks=("pytorch",), steps=12, log_dir=tmp_path, gap=0.0, **more):
-        for (i, framework), each in itertools.product(enumerate(frameworks), settings):
+        for (i, framework), (n, each) in itertools.product(enumerate(frameworks), enumerate(settings)):
             run = Run.of(log_dir, each, framework)
             run.folder.mkdir(parents=True, exist_ok=True)
             start = Checkpoint.initial(each)
             start.advanced(dataclasses.replace(start.state, step=steps), framework).save(run.path)
             for part in PARTS:
-                with CurveWriter(run.folder / part, 1) as curve:
-                    curve.write(1, [2.0 + gap * i] * steps, [0.5] * steps)
-            result = {"step": steps, "framework": framework, "engine": framework, "test_accuracy": 0.9}
+                write_curves(run.folder / part, 1, [2.0 + gap * i] * steps, [0.5] * steps)
+            result = {"step": steps, "seed": each.seed, "framework": framework, "engine": framework}
+            result |= {"test_accuracy": 0.9 - 0.1 * gap * i, "test_cross_entropy": 0.5 + gap * i}
             result |= {"images_per_second": 1000, "device": "cpu", "threads": 1, "precision": "float32"}
-            run.write(np.full((10_000, 10), 0.1), result | {"versions": {}} | {k: v[i] for k, v in more.items()})
+            differing = {key: values[i if len(values) == len(frameworks) else n] for key, values in more.items()}
+            run.write(np.full((10_000, 10), 0.1), result | {"versions": {}} | differing)
         done = report.make(settings, frameworks, steps, log_dir, data, 1, {}, ["main.py", "--data_dir", "a b"])
         assert (done.page, done.errors) == (log_dir / "report/report.html", {})
         return (log_dir / "report/report.md").read_text()
@@ -69,9 +71,10 @@ def make(data, tmp_path):
     return make
 
 
-def rows(text):
-    """The cells of the table."""
-    lines = [line for line in text.splitlines() if line.startswith("|")]
+def rows(text, heading="Results"):
+    """The cells of the table under a heading."""
+    part = text.partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    lines = [line for line in part.splitlines() if line.startswith("|")]
     assert len({line.count("|") for line in lines}) == 1
     return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
 
@@ -91,23 +94,21 @@ def test_the_2017_column_is_beside_comparable_runs_alone(make, drawn):
     double = dataclasses.replace(lenet, precision="float64")
     data = dataclasses.replace(lenet, data=dataclasses.replace(dataset.MNIST, name="other~123456", test_sha256="00"))
     heading, _, *table = rows(make(lenet, slower, wider, double, data, other, steps=REPORTED_STEPS))
-    column = heading.index("2017 report")
-    assert {row[0].partition("]")[0]: row[column] for row in table if row[column]} == {"[lenet": "97.36 %"}
-    assert (len(table), drawn[figures.overview][1]) == (6, {"lenet": 97.36})
+    column = heading.index("2017 report, %")
+    assert {row[0].partition("]")[0]: row[column] for row in table if row[column]} == {"[lenet": "97.36"}
+    assert (len(table), drawn[figures.overview][2]) == (6, {"lenet": 97.36})
 
 
 def test_text_of_the_user_is_read_as_it_is(make, tmp_path):
     description = "- A | <b>\n\n# *x* _y_ [z](z) `q` \\| snake_case"
-    text = make(settings_of("_m_", description=description))
-    assert len(rows(text)[2]) == 5
+    make(settings_of("_m_", description=description))
     page = (tmp_path / "report/report.html").read_text()
-    headings = ["<h1>LeNet on MNIST</h1>", "<h2>&#95;m&#95;</h2>", "<h2>How it was made</h2>"]
-    assert re.findall(r"<h1>.*|<h2>.*", page) == headings
+    headings = ["<h1>LeNet on MNIST</h1>", "<h2>Results</h2>", "<h2>Frameworks</h2>", "<h2>&#95;m&#95;</h2>"]
+    assert re.findall(r"<h1>.*|<h2>.*", page) == [*headings, "<h2>How it was made</h2>"]
     plain = "- A | &lt;b&gt; # *x* _y_ [z](z) `q` \\| snake_case"
     entities = {"&#124;": "|", "&#42;": "*", "&#95;": "_", "&#91;": "[", "&#93;": "]", "&#96;": "`", "&#92;": "\\"}
     for entity, character in entities.items():
         page = page.replace(entity, character)
-    assert f"<td>{plain}</td>" in page
     assert f"<p>{plain}</p>" in page
     assert "<code>main.py --data_dir 'a b'\n</code>" in page.replace("&#39;", "'")
 
@@ -116,11 +117,12 @@ def test_the_report_says_where_runs_differ(make, tmp_path):
     frameworks, engine = ("keras", "pytorch"), ("torch", "pytorch")
     text = make(settings_of("x"), frameworks=frameworks, engine=engine, gap=0.25)
     assert "nowhere more than 0.25 apart" in text
-    assert "computed by keras on torch, pytorch on cpu in float32; threads a run: 1;" in text
+    assert "computed by keras on torch, pytorch on\ncpu in float32; threads a run: 1;" in text
     assert "The runs differ" not in text
+    assert rows(text, "Frameworks")[2][1:] == ["1,000", "1,000", "2.50", "0.25"]
     more = {"engine": engine, "device": ("cpu", "gpu"), "threads": (2, 4)}
     text = make(settings_of("x"), frameworks=frameworks, log_dir=tmp_path / "other", **more)
-    assert "computed by keras on torch, pytorch on cpu, gpu in float32; threads a run: 2, 4;" in text
+    assert "computed by keras on torch, pytorch on\ncpu, gpu in float32; threads a run: 2, 4;" in text
     assert "The runs differ in device and threads, which changes the last digits of their numbers." in text
 
 
@@ -132,7 +134,7 @@ def test_a_framework_on_two_engines_is_named():
 
 def test_what_is_asked_for_twice_is_one_run(make):
     (row,) = rows(make(settings_of("x"), settings_of("x"), frameworks=("pytorch", "pytorch")))[2:]
-    assert row[-1] == "90.00 %<br>1,000 images/s<br>1.2 s"
+    assert row[-1] == "90.00"
 
 
 def test_a_damaged_selection_is_another(make, tmp_path, capsys):
@@ -148,19 +150,82 @@ def test_a_damaged_selection_is_another(make, tmp_path, capsys):
     assert capsys.readouterr().err == moved
 
 
-def test_a_run_without_curves_is_named(make, tmp_path, monkeypatch):
-    monkeypatch.setattr(CurveWriter, "write", lambda *_: None)
-    with pytest.raises(UserError, match=r"seed-0 has no curves any more; move it away to train it again") as raised:
-        make(settings_of("x"))
-    assert raised.value.exit_code == 1
-    assert not (tmp_path / "report/report.html").exists()
+def test_a_run_without_curves_has_no_charts(make, monkeypatch, drawn):
+    monkeypatch.setattr(EventWriter, "write", lambda *_: None)
+    text = make(settings_of("x"))
+    assert figures.curves not in drawn
+    assert drawings.kernels in drawn
+    assert "over the steps" not in text
+
+
+def test_a_window_is_centred_so_training_and_validation_of_equal_accuracy_look_equal():
+    every, tenth = (np.arange(start, 301, start) for start in (1, 10))
+    learned = lambda steps: 1 - np.exp(-steps / 60)  # noqa: E731 - at step 30 it rises by 1 point a step
+    train, validation = (chart.smooth(Curve(steps, learned(steps))) for steps in (every, tenth))
+    assert np.abs(train[9::10] - validation).max() < 0.01
+    assert np.abs(train - learned(every)).max() < 0.02  # which a mean of earlier steps misses by 20 points
+    assert chart.smooth(Curve(every, 2.0 + 3 * every)) == pytest.approx(2.0 + 3 * every)
 
 
 def test_the_overview_shows_the_2017_report(monkeypatch):
     monkeypatch.undo()  # draw
-    pictures = [
-        figures.render((6, 2), figures.overview, {"a": {"pytorch": [97.0, 98.0]}, "b": {"keras": [96.0]}}, reported)
-        for reported in ({"a": 97.36}, {})
-    ]
-    assert all(picture.keys() == {"light", "dark"} for picture in pictures)
-    assert pictures[0]["light"] != pictures[1]["light"]
+    accuracies = {"a": [97.0, 98.0], "b": [96.0]}
+    means = {name: comparison.Mean.of(values) for name, values in accuracies.items()}
+    with_report, without = (
+        figures.render((6, 2), figures.overview, accuracies, means, reported) for reported in ({"a": 97.36}, {})
+    )
+    assert ("the 2017 report" in with_report, "the 2017 report" in without) == (True, False)
+    assert "prefers-color-scheme: dark" in without
+    assert not re.search("#1f2328;|#0072b2[^;]*\\}", without.partition("</style>")[2])
+
+
+# Worked by hand. The differences of the seeds are -1, -2 and -3 points: mean -2, deviation 1, t = -2 / (1 / sqrt(3)) =
+# -3.4641 with 2 degrees of freedom, of which p is 1 - t / sqrt(2 + t * t) = 1 - 3.4641 / 3.7417 = 0.07418; the 95 %
+# quantile of t is 4.30265, so half of the interval is 4.30265 / sqrt(3) = 2.48414.
+def test_a_difference_is_paired_by_seed_with_the_interval_and_p_of_student():
+    baseline = {0: 97.0, 1: 98.0, 2: 99.0}
+    (found,) = comparison.against(baseline, [{2: 96.0, 0: 96.0, 1: 96.0, 7: 1.0}])
+    assert (found.mean.value, found.mean.count) == (-2, 3)
+    assert found.mean.margin == pytest.approx(2.48414, abs=1e-5)
+    assert found.p == pytest.approx(0.07418, abs=1e-5)
+    assert not found.is_shown
+
+
+# Holm (1979): of 0.01, 0.04, 0.03 the smallest times 3, the next times 2, the last times 1 but not below the next.
+def test_holm_corrects_p_values():
+    assert comparison.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert comparison.holm([0.5, 0.9]) == [1.0, 1.0]
+    assert comparison.holm([]) == []
+
+
+def test_one_seed_shows_no_difference():
+    (found,) = comparison.against({0: 97.0}, [{0: 90.0}])
+    assert (found.mean.margin, found.p, found.is_shown) == (None, None, False)
+
+
+def test_frameworks_with_the_same_seed_are_one_measurement():
+    results = [{"seed": seed, "x": value} for seed, value in ((0, 1.0), (0, 1.5), (1, 3.0))]
+    assert comparison.by_seed(results, "x") == {0: 1.25, 1: 3.0}
+    assert comparison.largest_gap(results, "x") == 0.5
+    assert comparison.largest_gap(results[1:], "x") is None
+
+
+def test_the_conclusion_claims_no_more_than_the_test(make):
+    accuracies = {"lenet": (0.97, 0.98, 0.99), "worse": (0.90, 0.911, 0.919), "alike": (0.97, 0.981, 0.989)}
+    every = [settings_of(name, seed) for seed in range(3) for name in accuracies]
+    text = make(*every, test_accuracy=[accuracies[each.variant][each.seed] for each in every], frameworks=("pytorch",))
+    (said,) = (line for line in text.splitlines() if "Holm" in line)
+    assert said.endswith(
+        "At the 5 % level, after Holm&#x27;s correction for 2 comparisons: less accurate than lenet: worse; "
+        "no difference shown: alike."
+    )
+
+
+def test_every_run_is_a_row_of_the_results(make, tmp_path):
+    make(settings_of("x"), settings_of("x", 1))
+    rows = json.loads((tmp_path / "report/results.json").read_text())
+    with (tmp_path / "report/results.csv").open() as file:
+        of_csv = [*csv.DictReader(file)]
+    assert [(row["seed"], row["test_accuracy"]) for row in rows] == [(0, 0.9), (1, 0.9)]
+    assert [(row["seed"], row["test_accuracy"]) for row in of_csv] == [("0", "0.9"), ("1", "0.9")]
+    assert rows[0].keys() >= settings_of("x").values.keys()

@@ -9,8 +9,6 @@ import time
 import jobs
 import pytest
 
-from lenet.study import figures
-
 
 def test_a_run_that_fails_is_named_and_the_others_go_on(report, tmp_path):
     # Keras on PyTorch refuses float64, PyTorch itself does not.
@@ -28,8 +26,8 @@ def test_a_run_that_fails_is_named_and_the_others_go_on(report, tmp_path):
 def test_a_report_that_cannot_be_written_says_so_in_one_line(report, tmp_path):
     flags = ("--config", "lenet5", "--framework", "pytorch", "--seeds", 1)
     report(*flags).communicate()
-    (tmp_path / "report/overview-light.png").unlink()
-    (tmp_path / "report/overview-light.png").mkdir()  # in the place of a picture
+    (tmp_path / "report/overview.svg").unlink()
+    (tmp_path / "report/overview.svg").mkdir()  # in the place of a picture
     process = report(*flags)
     out, err = process.communicate()
     assert (process.returncode, out, err.count("\n")) == (1, "", 1)
@@ -38,7 +36,7 @@ def test_a_report_that_cannot_be_written_says_so_in_one_line(report, tmp_path):
 
 def test_one_report_at_a_time_is_written(report, tmp_path):
     process = report("--config", "lenet5", "--framework", "pytorch", "--seeds", 1)
-    while not (tmp_path / "report/overview-light.png").exists():  # its first picture
+    while not (tmp_path / "report/overview.svg").exists():  # its first picture
         assert process.poll() is None
         time.sleep(0.02)
     with (tmp_path / "report.lock").open() as lock, pytest.raises(BlockingIOError):
@@ -60,33 +58,31 @@ def test_the_report_says_what_the_runs_came_to(report, tmp_path):
             assert re.search(
                 rf"^{config},\S* pytorch seed {i}: test accuracy {accuracy:.2f} %, run \d of 4$", err, re.M
             )
-        (row,) = (line for line in text.splitlines() if line.startswith(f"| [{config},"))
-        assert f"{statistics.mean(accuracies):.2f} ± {statistics.stdev(accuracies):.2f} %" in row
-        assert f"{statistics.mean(result['images_per_second'] for result in results):,.0f} images/s" in row
-        assert f"| {parameters[config]} |" in row
-    assert "| The dense layer 128 in place of 1024. |" in text
+        results_part = text.partition("## Frameworks")[0]
+        (row,) = (line for line in results_part.splitlines() if line.startswith(f"| [{config},"))
+        margin = 12.7062 * statistics.stdev(accuracies) / 2**0.5  # the quantile of t with one degree of freedom
+        assert f"| {parameters[config]} | {statistics.mean(accuracies):.2f} ± {margin:.2f} |" in row
+        (row,) = (line for line in text.partition("## Frameworks")[2].splitlines() if line.startswith(f"| [{config},"))
+        assert f"| {statistics.mean(result['images_per_second'] for result in results):,.0f} |" in row
+    assert "<p>The dense layer 128 in place of 1024.</p>" in text
     assert "2017" not in text.partition("## ")[0]  # other data, steps and batches than the 2017 report's
     assert text.startswith("# LeNet on small_data0~")
     words = " ".join(text.split())
-    assert "the confusion matrix (rows: true class, columns: predicted class)" in words
-    assert "most confident mistakes (true class, predicted class, probability)" in words
     assert "computed by pytorch on cpu in float32; threads a run: " in words
     # The page needs no other file, and says the same.
     assert set(re.findall(r'(?:src|srcset)="(.{5})', page)) == {"data:"}
-    assert re.findall(r'href="#([^"]+)"', page) == re.findall(r'<div id="([^"]+)"', page) == ["config-1", "config-2"]
+    anchors = ["results", "frameworks", "config-1", "config-2", "made"]
+    assert re.findall(r'<div id="([^"]+)"', page) == anchors
+    assert set(re.findall(r'href="#([^"]+)"', page)) == {*anchors}
     assert "<title>LeNet on small_data0~" in page
-    cells = {cell.strip() for cell in re.findall(r"<td>(.*?)</td>", page)}
-    assert cells >= {
-        cell.strip() for line in text.splitlines() if line.startswith("| [lenet5") for cell in line.split("|")[2:-1]
-    }
-    names = set(re.findall(r'(?:src|srcset)="([^"]+)"', text))
-    assert names == {path.name for path in (tmp_path / "report").glob("*.png")}
+    names = set(re.findall(r'src="([^"]+)"', text))
+    assert names == {path.name for path in (tmp_path / "report").glob("*.svg")}
     kinds = ("architecture", "accuracy", "cross_entropy", "kernels", "confusion", "mistakes")
     variants = [path.parents[1].name for path in tmp_path.glob("*/pytorch/seed-0")]
-    pictures = ["overview", *(f"{variant}-{kind}" for variant in variants for kind in kinds)]
-    assert names == {f"{picture}-{theme}.png" for picture in pictures for theme in ("light", "dark")}
+    pictures = ["overview", "comparison", *(f"{variant}-{kind}" for variant in variants for kind in kinds)]
+    assert names == {f"{picture}.svg" for picture in pictures}
     for name in names:
-        assert (tmp_path / "report" / name).read_bytes().startswith(b"\x89PNG")
+        assert "</svg>" in (tmp_path / "report" / name).read_text()
 
 
 @pytest.mark.parametrize(
@@ -110,9 +106,3 @@ def test_flags_that_do_not_go_together_are_refused(flags, complaint, tmp_path):
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert complaint in err
     assert not (tmp_path / "logs").exists()
-
-
-def test_smoothing_is_a_mean_of_what_was_before():
-    assert figures._smooth([1, 2, 3], [5.0, 5.0, 5.0]) == pytest.approx([5, 5, 5])
-    # exp(-1 / 20) = 0.9512294245
-    assert figures._smooth([1, 2], [1.0, 2.0])[1] == pytest.approx((0.9512294245 + 2) / (0.9512294245 + 1))

@@ -38,7 +38,8 @@ def test_a_run_leaves_what_the_result_line_says(train, framework, reader, small_
     assert result["parameters"] == 3_274_634
     assert {"python", "numpy"} < result["versions"].keys()
     keys = "config variant framework engine seed step precision device threads data test_accuracy test_cross_entropy "
-    keys += "images_per_second seconds parameters versions settings"
+    keys += "images_per_second seconds evaluation_seconds parameters versions settings by_class "
+    keys += "validation_accuracy validation_cross_entropy"
     assert {*result} == {*keys.split()}
     assert result["settings"]["training"].items() >= {"batch_size": 20, "learning_rate": 1e-4}.items()
     probabilities, test = Run.at(folder).predictions, read_data(small_data).test

@@ -3,6 +3,8 @@
 import contextlib
 import json
 import re
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -88,3 +90,36 @@ def test_a_run_that_was_killed_shows_each_step_once_after_it_goes_on(shown, trai
     assert all(one != another for one, another in zip(values[21:], lost[21:], strict=False))
     train("--train_num", 10, "--load")
     assert shown(folder / "train", [*range(1, 31)]) == lost[:30]
+
+
+def test_the_programs_own_command_shows_the_runs_to_this_machine_alone(train, tmp_path):
+    train("--train_num", 10)
+    command = [sys.executable, "main.py", "--tensorboard", "--log_dir", str(tmp_path)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=PROJECT, **pipes) as process:
+        try:
+            line = process.stdout.readline()
+            address, port = re.search(r"(http://localhost:(\d+)/)", line).groups()
+            assert str(tmp_path) in line
+            deadline, runs = time.monotonic() + SECONDS, []
+            while len(runs) < 4 and time.monotonic() < deadline:
+                with urllib.request.urlopen(f"{address}data/runs") as answer:
+                    runs = json.load(answer)
+                time.sleep(0.2)
+            assert {Path(run).name for run in runs} == {"seed-0", "train", "test", "validation"}
+            own = socket.gethostbyname(socket.gethostname())
+            if not own.startswith("127."):
+                with socket.socket() as other:
+                    assert other.connect_ex((own, int(port))) != 0
+            process.send_signal(signal.SIGINT)
+            assert process.wait(SECONDS) == 130
+            assert process.stderr.read() == "main.py: stopped by SIGINT\n"
+        finally:
+            process.kill()
+
+
+def test_without_a_log_folder_it_says_so(tmp_path):
+    command = [sys.executable, "main.py", "--tensorboard", "--log_dir", str(tmp_path / "none")]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "there is no log folder" in done.stderr

@@ -35,12 +35,21 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Best:
+    """The saved step with the lowest cross-entropy of all held-out images."""
+
+    step: int
+    cross_entropy: float
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """All that it takes to continue a run, in any framework."""
 
     state: TrainingState
     settings: Settings
     history: tuple[Stage, ...] = ()
+    best: Best | None = None  # None: none is known
     sha256: str = ""  # of the file that it was loaded from
 
     @classmethod
@@ -52,12 +61,18 @@ class Checkpoint:
         zeros = {name: np.zeros(array.shape, array.dtype) for name, array in parameters.items()}
         return cls(TrainingState(0, parameters, zeros, zeros), settings)
 
-    def advanced(self, state: TrainingState, framework: str) -> "Checkpoint":
-        """Return the checkpoint after the steps up to `state`, which `framework` made with these settings."""
+    def advanced(self, state: TrainingState, framework: str, cross_entropy: float | None = None) -> "Checkpoint":
+        """Return the checkpoint after the steps up to `state`, which `framework` made with these settings.
+
+        `cross_entropy` is that of all held-out images, if it is known.
+        """
         stage = Stage(self.state.step, framework, self.settings)
         known = self.history and dataclasses.replace(stage, from_step=self.history[-1].from_step) == self.history[-1]
         made = state.step > self.state.step
-        return Checkpoint(state, self.settings, self.history if known or not made else (*self.history, stage))
+        history, best = self.history if known or not made else (*self.history, stage), self.best
+        if cross_entropy is not None and (best is None or cross_entropy < best.cross_entropy):
+            best = Best(state.step, cross_entropy)
+        return Checkpoint(state, self.settings, history, best)
 
     def steps_left(self, wanted: int | None) -> int:
         """Return how many steps to make: as many as wanted, by default all; UserError if fewer are left."""
@@ -82,6 +97,8 @@ class Checkpoint:
         content: dict[str, Any] = {"format": FORMAT, "step": self.state.step}
         content |= {"settings": dataclasses.asdict(self.settings)}
         content |= {"history": [dataclasses.asdict(stage) for stage in self.history]}
+        if self.best:
+            content |= {"best": dataclasses.asdict(self.best)}
         content |= {"sha256": _sha256(arrays, content)}
         tensors.save(path, arrays, json.dumps(content))
 
@@ -105,7 +122,8 @@ class Checkpoint:
             if not 0 <= read(int, step, "step") <= MAXIMUM_STEP:
                 raise UserError(f"step: must be from 0 to {MAXIMUM_STEP}, not {step}")
             groups = [{name: arrays[prefix + name] for name in settings.network.shapes} for prefix in PREFIXES]
-            return cls(TrainingState(step, *groups), settings, history, content["sha256"])
+            best = read(Best | None, content.get("best"), "best")
+            return cls(TrainingState(step, *groups), settings, history, best, content["sha256"])
         except FileNotFoundError:
             raise UserError(f"there is no checkpoint {path}; train one first, or name another after --load") from None
         except (OSError, SafetensorError, LookupError, TypeError, ValueError, RecursionError, UserError) as error:

@@ -4,13 +4,11 @@ Every process writes a file of its own, and no file that exists is changed: a Te
 """
 
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple, Self
 
 import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
-from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.compat.tensorflow_stub.errors import DataLossError, OutOfRangeError
 from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import PyRecordReader_New
 from tensorboard.summary.writer.record_writer import RecordWriter
@@ -28,8 +26,8 @@ class Curve(NamedTuple):
     values: np.ndarray
 
 
-class CurveWriter:
-    """The tags `cross_entropy` and `accuracy` in a new event file of a folder."""
+class EventWriter:
+    """A new event file of a folder."""
 
     def __init__(self, folder: Path, first_step: int) -> None:
         """Begin at `first_step`: readers drop the points that older files have from there on.
@@ -47,20 +45,10 @@ class CurveWriter:
         self.records = RecordWriter(self.file)
         start = Event(step=first_step, session_log=SessionLog(status=SessionLog.START))
         # TensorBoard's slow reader passes over the first START of a run, so there are two.
-        self._write(Event(file_version="brain.Event:2"), start, start)
+        self.write(Event(file_version="brain.Event:2"), start, start)
 
-    def write(self, first_step: int, cross_entropies: Iterable[float], accuracies: Iterable[float]) -> None:
-        """Add one point a step, from `first_step` on, and hand them to the operating system."""
-        points = []
-        for step, (cross_entropy, accuracy) in enumerate(zip(cross_entropies, accuracies, strict=True), first_step):
-            values = [
-                Summary.Value(tag="cross_entropy", simple_value=cross_entropy),
-                Summary.Value(tag="accuracy", simple_value=accuracy),
-            ]
-            points.append(Event(step=step, summary=Summary(value=values)))
-        self._write(*points)
-
-    def _write(self, *events: Event) -> None:
+    def write(self, *events: Event) -> None:
+        """Add events, and hand them to the operating system."""
         now = time.time()
         with writing(self.path):
             for event in events:

@@ -3,9 +3,8 @@
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
@@ -13,10 +12,11 @@ import numpy as np
 
 from lenet.dataset import MNIST
 from lenet.errors import UserError, notice
+from lenet.log import PARTS
 from lenet.settings import Settings
 from lenet.storage.checkpoint import Checkpoint
 from lenet.storage.curves import Curve, event_files, read_curves
-from lenet.system.files import TEMPORARY, lock, move_aside, replacing, writing
+from lenet.system.files import TEMPORARY, copy, lock, move_aside, replacing, writing
 from lenet.system.streams import command_line
 
 if TYPE_CHECKING:
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 AnyPath = str | Path
 CHECKPOINT = "checkpoint.safetensors"
-PARTS = ("train", "test")  # the folders of TensorBoard's curves
+BEST = "best.safetensors"  # the checkpoint of the lowest cross-entropy of all held-out images
 
 
 @dataclass(frozen=True)
 class Run:
     """A run on disk, by its checkpoint: <log_dir>/<variant>/<framework>/seed-<seed>/checkpoint.safetensors.
 
-    Beside it are train/ and test/ (TensorBoard), config.toml, predictions.npy and result.json.
+    Beside it are best.safetensors, TensorBoard's files, config.toml, predictions.npy and result.json.
     """
 
     path: Path
@@ -61,17 +61,6 @@ class Run:
         except OSError:  # it may not be looked at
             return cls(path)
 
-    def nearest(self, folder: Path) -> Self | None:
-        """Return the run below a folder whose path is most like this one's, if there is any."""
-        paths = (path for depth in range(1, 4) for path in sorted(folder.glob(f"{'*/' * depth}{CHECKPOINT}")))
-        like = SequenceMatcher(b=str(self.path), autojunk=False)
-
-        def similarity(path: Path) -> float:
-            like.set_seq1(str(path))
-            return like.ratio()
-
-        return type(self)(nearest) if (nearest := max(paths, key=similarity, default=None)) else None
-
     @property
     def exists(self) -> bool:
         """Whether there is a checkpoint that may be looked at."""
@@ -90,33 +79,32 @@ class Run:
     @property
     def result(self) -> dict[str, Any]:
         """The content of result.json; UserError if there is none."""
-        path = self.folder / "result.json"
-        try:
-            result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path}: cannot be read: {error}; train the run to its end first") from None
+        result: dict[str, Any] = self._read("result.json", lambda path: json.loads(path.read_text(encoding="utf-8")))
         return result
 
     @property
     def predictions(self) -> np.ndarray:
         """The probabilities of the test images after the last step, float32 [n, classes]; UserError without them."""
-        path = self.folder / "predictions.npy"
+        predictions: np.ndarray = self._read("predictions.npy", np.load)
+        return predictions
+
+    def _read(self, name: str, read: Callable[[Path], Any]) -> Any:
+        path = self.folder / name
         try:
-            predictions: np.ndarray = np.load(path)
+            return read(path)
         except (OSError, ValueError, EOFError) as error:
             raise UserError(f"{path}: cannot be read: {error}; train the run to its end first") from None
-        return predictions
 
     @property
     def curves(self) -> dict[str, dict[str, Curve]]:
-        """The curves: `train` or `test` -> `accuracy` or `cross_entropy` -> steps and values."""
+        """The curves: `train`, `test` or `validation` -> `accuracy` or another tag -> steps and values."""
         return {part: read_curves(self.folder / part) for part in PARTS}
 
     def predict(self, images: np.ndarray | AnyPath | Iterable[AnyPath], **machine: Any) -> np.ndarray:
         """Images uint8 [n, height, width] or in colour [n, height, width, 3], or paths -> probabilities [n, classes].
 
-        Pictures are prepared as the training images were, arrays are taken as they are. `machine`: the framework, by
-        default the first that is installed, the device and the threads, as `lenet.train` has them. Raises UserError.
+        Pictures are prepared as the training images were, arrays are taken as they are. `machine`: the framework, the
+        device and the threads, as `lenet.train` has them. Raises UserError.
         """
         from lenet.use import predict  # a run that is only trained does without
 
@@ -125,9 +113,9 @@ class Run:
     def predict_each(
         self, paths: AnyPath | Iterable[AnyPath], save_prepared: AnyPath | None = None, **machine: Any
     ) -> "Iterator[Prediction]":
-        """Yield what the model says of each picture in files and folders, or why it cannot be read.
+        """Yield what the model says of each picture in files and folders, or why it cannot be read. Raises UserError.
 
-        With `save_prepared`, an empty folder, what the network sees of each is written there as PNG. Raises UserError.
+        With `save_prepared`, an empty folder, what the network sees of each is written there as PNG.
         """
         from lenet.use import predict
 
@@ -136,9 +124,8 @@ class Run:
     def export(self, path: AnyPath) -> str:
         """Write the model for other programs, as the path ends, and return the lines of Python that load it.
 
-        The endings are .onnx, .pt2, .pt, .safetensors, .keras, .html and, for TensorFlow's SavedModel, "/" (in a text,
-        for a Path drops it). All but the page are compared with the parameters before they are put in place. What was
-        there is moved aside. Raises UserError.
+        The endings are .onnx, .pt2, .pt, .safetensors, .keras, .html and, for TensorFlow's SavedModel, "/", in a text.
+        All but the page are compared with the parameters first. What was there is moved aside. Raises UserError.
         """
         from lenet.use import export
 
@@ -150,6 +137,14 @@ class Run:
             np.save(file, predictions.astype(np.float32))
         with replacing(self.folder / "result.json") as temporary:
             temporary.write_text(json.dumps(result, indent=2), encoding="utf-8")
+
+    def keep_best(self, saved: Checkpoint) -> None:
+        """Keep the checkpoint that was just saved as best.safetensors, if it is the best."""
+        best = self.folder / BEST
+        is_best = saved.best is not None and saved.best.step == saved.state.step
+        if is_best and not (best.exists() and best.samefile(self.path)):
+            with replacing(best) as temporary:
+                copy(self.path, temporary)
 
     def take(self, source: "Run | None" = None, sha256: str = "") -> IO[str]:
         """Make the folder ready and keep it to this process until the lock, which is returned, is closed.
@@ -175,8 +170,10 @@ class Run:
     def _make_ready(self, source: "Run | None", sha256: str) -> None:
         with writing(self.folder):
             here = source is not None and source.path.resolve() == self.path.resolve()
-            if here and self.checkpoint.sha256 != sha256:
-                raise UserError(f"another process has just trained in {self.folder}; start this one again")
+            if here:
+                if (found := self.checkpoint).sha256 != sha256:
+                    raise UserError(f"another process has just trained in {self.folder}; start this one again")
+                self.keep_best(found)  # a process that was killed may have saved it without
             if source and not here and self.exists:
                 raise UserError(
                     f"there is a run in {self.folder} already; go on with it by --load {command_line(self.folder)}, "
@@ -188,7 +185,8 @@ class Run:
             for leftover in self.folder.glob(f"*{TEMPORARY}"):  # of a process that was killed while it saved
                 leftover.unlink()
             if source and not here:
-                for part in PARTS:
-                    (self.folder / part).mkdir(exist_ok=True)
-                    for path in event_files(source.folder / part):
-                        shutil.copyfile(path, self.folder / part / path.name)
+                curves = (file for part in PARTS for file in event_files(source.folder / part))
+                for path in [*source.folder.glob(BEST), *curves]:
+                    target = self.folder / path.relative_to(source.folder)
+                    target.parent.mkdir(exist_ok=True)
+                    shutil.copyfile(path, target)

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from lenet.dataset import MNIST, DatasetInfo
 from lenet.errors import UserError, notice
 from lenet.settings import Settings, difference, flat
 from lenet.storage.checkpoint import Checkpoint
-from lenet.storage.run import AnyPath, Run
+from lenet.storage.run import CHECKPOINT, AnyPath, Run
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,9 @@ class Selection:
             return None, Checkpoint.initial(self._wanted(data))
         found = self._found(source)
         settings = self._on(data, found.settings, source, training)
-        return source, dataclasses.replace(found, settings=self._changed(settings))
+        settings = self._changed(settings)
+        held_out = found.settings.data == settings.data and found.settings.validation == settings.validation
+        return source, dataclasses.replace(found, settings=settings, best=found.best if held_out else None)
 
     def run(self, data: DatasetInfo = MNIST) -> Run:
         """Return the run as it is; UserError if it has no whole checkpoint, or one of another architecture."""
@@ -81,7 +84,8 @@ class Selection:
         return found
 
     def _checkpoint(self, source: Run) -> Checkpoint:
-        if not source.exists and (near := source.nearest(self.log_dir if self.load is True else source.folder)):
+        folder = self.log_dir if self.load is True else source.folder
+        if not source.exists and (near := nearest(source.path, folder)):
             raise UserError(f"there is no checkpoint {source.path}; there is {near.folder}: name it after --load")
         return source.checkpoint
 
@@ -110,3 +114,16 @@ class Selection:
     @property
     def _given(self) -> dict[str, Any]:
         return {"seed": self.seed, "precision": self.precision, "validation": self.validation}
+
+
+def nearest(wanted: Path, folder: Path) -> Run | None:
+    """Return the run below a folder whose path is most like the wanted one, if there is any."""
+    paths = (path for depth in range(1, 4) for path in sorted(folder.glob(f"{'*/' * depth}{CHECKPOINT}")))
+    like = SequenceMatcher(b=str(wanted), autojunk=False)
+
+    def similarity(path: Path) -> float:
+        like.set_seq1(str(path))
+        return like.ratio()
+
+    path = max(paths, key=similarity, default=None)
+    return Run(path) if path else None

@@ -1,22 +1,23 @@
 """Entry: one variant in a report, with its finished runs."""
 
-import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from typing import Any, Self
 
 import numpy as np
 
+from lenet import metrics
 from lenet.dataset import MNIST
-from lenet.errors import UserError
 from lenet.network import Network
 from lenet.settings import Settings
 from lenet.storage.curves import Curve
+from lenet.study import comparison
+from lenet.study.chart import Chart, Lines, gap, smooth
+from lenet.study.comparison import Mean
 from lenet.study.plan import Member
 
 REPORTED_STEPS = 1000  # of the 2017 report
-HELD_OUT_BATCHES = 20
 
 
 @dataclass(frozen=True)
@@ -74,39 +75,76 @@ class Entry:
         trained = all(result["step"] == REPORTED_STEPS for result in self.results)
         return config.reported_accuracy if comparable and trained else None
 
+    @cached_property
+    def accuracies(self) -> dict[int, float]:
+        """Seed -> the test accuracy in %, the mean over its frameworks."""
+        return {seed: 100 * value for seed, value in comparison.by_seed(self.results, "test_accuracy").items()}
+
     @property
-    def accuracies(self) -> dict[str, list[float]]:
-        """Framework -> the test accuracy of each seed, in %."""
-        accuracies: dict[str, list[float]] = {}
-        for result in self.results:
-            accuracies.setdefault(result["framework"], []).append(100 * result["test_accuracy"])
-        return accuracies
+    def accuracy(self) -> Mean:
+        """The mean test accuracy over the seeds, in %."""
+        return Mean.of([*self.accuracies.values()])
 
     @property
     def validation_accuracy(self) -> float:
-        """The mean accuracy on the last held-out batches of all runs; 0 if there are none."""
-        curves = [member.run.curves["test"].get("accuracy") for member in self.members]
-        # The last point of a curve is all the test images.
-        values = [value for curve in curves if curve for value in curve.values[:-1][-HELD_OUT_BATCHES:]]
-        return statistics.fmean(values) if values else 0.0
+        """The mean accuracy on all held-out images; 0 if a run does not have it."""
+        return float(np.mean([result.get("validation_accuracy", 0) for result in self.results]))
+
+    def gap(self, key: str) -> float | None:
+        """Return how far apart two frameworks' results are at the same seed, at most; None with one framework."""
+        return comparison.largest_gap(self.results, key)
+
+    def by_class(self, labels: np.ndarray) -> dict[str, dict[str, Any]]:
+        """Return each class's precision, recall and number of test images, in the run that is shown."""
+        classes = self.settings.data.classes
+        counts = metrics.confusion(labels, self.probabilities.argmax(axis=1), len(classes))
+        return dict(zip(classes, metrics.by_class(counts), strict=True))
+
+    def speed(self, framework: str) -> float | None:
+        """Return the mean of a framework's images per second; None if no run of it was timed."""
+        speeds = [result["images_per_second"] for result in self.results if result["framework"] == framework]
+        return float(np.mean(timed)) if (timed := [speed for speed in speeds if speed]) else None
 
     @cached_property
-    def curves(self) -> dict[str, dict[str, dict[str, Curve]]]:
-        """Framework -> train and test -> tag -> curve, of the seed that is shown."""
-        shown = [member for member in self.members if member.settings.seed == self.settings.seed]
-        curves = {member.framework: member.run.curves for member in shown}
-        for member in shown:
-            if not all(curves[member.framework].values()):
-                raise UserError(f"{member.run.folder} has no curves any more; move it away to train it again", 1)
+    def _curves(self) -> dict[Member, dict[str, dict[str, Curve]]]:
+        """Each run's curves in training and in validation: its held-out batches."""
+        curves = {}
+        for member in self.members:
+            of_run = member.run.curves
+            # The last point of test/ is of the test images.
+            held_out = {tag: Curve(curve.steps[:-1], curve.values[:-1]) for tag, curve in of_run["test"].items()}
+            curves[member] = {"train": of_run["train"], "validation": held_out}
         return curves
 
     @property
+    def has_curves(self) -> bool:
+        """Whether every run has some; with --log none there are none."""
+        parts = [part for run in self._curves.values() for part in run.values()]
+        return all("accuracy" in part and len(part["accuracy"].steps) for part in parts)
+
+    def chart(self, tag: str) -> Chart:
+        """Return the curves of `accuracy` or `cross_entropy`."""
+        parts = {part: self._lines(part, tag, smooth) for part in ("train", "validation")}
+        trained = [values for of_seed in parts["train"][1].values() for values in of_seed.values()]
+        tested = [*comparison.by_seed(self.results, f"test_{tag}").values()]
+        # The first few cross-entropies, often above 5, would leave no height for the others.
+        highest = 1.0 if tag == "accuracy" else max(float(np.quantile(trained, 0.97)), *tested)
+        return Chart(tag, highest, parts, tested)
+
+    @property
     def widest_gap(self) -> float:
-        """How far apart the frameworks' training cross-entropies are, at the step where they differ most."""
-        curves = [parts["train"]["cross_entropy"] for parts in self.curves.values()]
-        common = reduce(np.intersect1d, [curve.steps for curve in curves])
-        values = [curve.values[np.isin(curve.steps, common)] for curve in curves]
-        return float(np.ptp(values, axis=0).max())
+        """How far two frameworks' cross-entropies of the same training batch are apart, at most."""
+        return gap(self._lines("train", "cross_entropy", lambda curve: curve.values)[1])
+
+    def _lines(self, part: str, tag: str, values: Callable[[Curve], np.ndarray]) -> tuple[np.ndarray, Lines]:
+        """The steps that all runs have, and each run's values there."""
+        curves = {member: run[part][tag] for member, run in self._curves.items()}
+        steps = reduce(np.intersect1d, [curve.steps for curve in curves.values()])
+        lines: Lines = {}
+        for member, curve in curves.items():
+            at_steps = values(curve)[np.isin(curve.steps, steps)]
+            lines.setdefault(member.framework, {})[member.settings.seed] = at_steps
+        return steps, lines
 
     @cached_property
     def probabilities(self) -> np.ndarray:
@@ -117,19 +155,3 @@ class Entry:
     def kernels(self) -> np.ndarray:
         """The first layer's kernels of the run that is shown [height, width, channels, filters]."""
         return self.members[0].run.checkpoint.state.parameters["conv1/kernel"]
-
-    def cell(self, framework: str) -> list[str]:
-        """Return the lines of a framework's cell in the table: accuracy, speed and time."""
-        results = [result for result in self.results if result["framework"] == framework]
-        if not results:
-            return []
-        accuracies = self.accuracies[framework]
-        spread = f" ± {statistics.stdev(accuracies):.2f}" if len(accuracies) > 1 else ""
-        lines = [f"{statistics.mean(accuracies):.2f}{spread} %"]
-        # A run that only finished its test has no training speed.
-        if speeds := [result["images_per_second"] for result in results if result["images_per_second"]]:
-            images = results[0]["step"] * self.settings.training.batch_size
-            # The seconds of a run that was continued are those of the last continuation: take them from the speed.
-            seconds = statistics.mean(images / speed for speed in speeds)
-            lines += [f"{statistics.mean(speeds):,.0f} images/s", f"{seconds:.1f} s"]
-        return lines

@@ -1,6 +1,7 @@
-"""Markdown -> one HTML page that needs no other file, for wide and narrow screens, light and dark."""
+"""Markdown -> one HTML page that needs no other file, for wide, narrow and printed pages, light and dark."""
 
 import base64
+import itertools
 import re
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import markdown
 STYLE = """
 :root { color-scheme: light dark; --ink: #1f2328; --page: #ffffff; --line: #d0d7de; --shade: #f6f8fa; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --page: #0d1117; --line: #30363d; --shade: #161b22; } }
-body { margin: 0 auto; max-width: 1280px; padding: 1rem; color: var(--ink); background: var(--page);
+body { margin: 0 auto; max-width: 1100px; padding: 1rem; color: var(--ink); background: var(--page);
        font: 16px/1.5 system-ui, sans-serif; overflow-wrap: break-word; }
 h2 { margin-top: 2.5rem; border-bottom: 1px solid var(--line); }
 img { max-width: 100%; height: auto; }
@@ -17,24 +18,31 @@ img { max-width: 100%; height: auto; }
 .wide img { max-width: none; }
 .pictures { margin: 1rem 0; display: flex; flex-wrap: wrap; gap: 1rem; align-items: start; }
 table { border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums; }
-th, td { padding: .4rem .7rem; border: 1px solid var(--line); text-align: left; vertical-align: top; }
+th, td { padding: .3rem .6rem; border: 1px solid var(--line); text-align: right; vertical-align: top; }
 th { background: var(--shade); }
-td:first-child { font-weight: 600; }
-td a { color: inherit; }
-td:nth-child(2) { min-width: 12rem; }
-td:nth-child(n + 3) { white-space: nowrap; }
+th:first-child, td:first-child { font-weight: 600; text-align: left; }
+a { color: inherit; }
 pre, code { background: var(--shade); white-space: pre-wrap; }
+@media (max-width: 700px) { /* a row of a table is a list of its cells, each after its column's name */
+  thead { display: none; } table, tbody, tr { display: block; } tr { margin-bottom: .8rem; }
+  td { display: flex; justify-content: space-between; gap: 1rem; } td:empty { display: none; }
+  td::before { content: attr(data-label); font-weight: 400; text-align: left; } }
+@media print { :root { color-scheme: light; --ink: #000; --page: #fff; } body { max-width: none; font-size: 10pt; }
+  table { font-size: 8pt; } th, td { padding: .1rem .25rem; } .scroll { overflow: visible; }
+  .wide img { max-width: 100%; } h2 { break-after: avoid; } .pictures, tr { break-inside: avoid; } }
 """
 
 
 def page(text: str, folder: Path) -> str:
-    """Return the page of a Markdown text, whose first line is the title, with its PNG files, from `folder`, inside."""
+    """Return the page of a Markdown text, whose first line is the title, with its SVG files, from `folder`, inside."""
 
     def inline(match: re.Match[str]) -> str:
-        return f'{match[1]}="data:image/png;base64,{base64.b64encode((folder / match[2]).read_bytes()).decode()}"'
+        content = base64.b64encode((folder / match[1]).read_bytes()).decode()
+        return f'src="data:image/svg+xml;base64,{content}"'
 
     body = markdown.markdown(text, extensions=["tables"])
-    body = re.sub(r'(src|srcset)="([^"]+\.png)"', inline, body)
+    body = re.sub(r'src="([^"]+\.svg)"', inline, body)
+    body = re.sub(r"<table>.*?</table>", _labelled, body, flags=re.DOTALL)
     body = body.replace("<table>", '<div class="scroll"><table>').replace("</table>", "</table></div>")
     title = text.partition("\n")[0].removeprefix("# ")
     return (
@@ -42,3 +50,10 @@ def page(text: str, folder: Path) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{title}</title>\n<style>{STYLE}</style>\n{body}\n</html>\n"
     )
+
+
+def _labelled(table: re.Match[str]) -> str:
+    """A table whose cells say their column, for a narrow page."""
+    names = [re.sub("<.*?>", "", name) for name in re.findall(r"<th.*?>(.*?)</th>", table[0])]
+    columns = itertools.cycle(names)
+    return re.sub(r"<td(.*?)>", lambda cell: f'<td data-label="{next(columns)}"{cell[1]}>', table[0])

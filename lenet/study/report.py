@@ -1,12 +1,13 @@
 """The report of a study: report.md, and the same as one report.html with the pictures inside."""
 
+import datetime
 import html
 import itertools
 import json
 import os
 import platform
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -17,17 +18,18 @@ from lenet.dataset import MNIST, Dataset
 from lenet.errors import UserError, notice
 from lenet.settings import Settings
 from lenet.storage.run import Run
-from lenet.study import figures, plan
+from lenet.study import comparison, pictures, plan, prose, records
+from lenet.study.chart import WINDOW
 from lenet.study.entry import Entry
 from lenet.study.page import page
 from lenet.study.plan import Member
 from lenet.system.files import lock, move_aside, replacing, writing
 from lenet.system.interrupt import handling, stop
 from lenet.system.machine import processor
-from lenet.system.streams import command_line, printable
+from lenet.system.streams import command_line
 from lenet.use.formats import page as draw_page
 
-PIXELS_PER_INCH = 96  # of the page
+BASELINE = "lenet"  # or the first config, where it is not in the report
 
 
 class Report(NamedTuple):
@@ -61,7 +63,7 @@ def make(
         done = [member for member in members if member not in errors]
         if done:
             with writing(folder):
-                _write(folder, done, data, command_line(*command))
+                _write(folder, done, data, jobs, command_line(*command))
     for member, error in errors.items():
         notice(f"{member} failed: {error}")
     return Report(folder / "report.html" if done else None, {member.run: error for member, error in errors.items()})
@@ -100,66 +102,55 @@ def _read_selection(path: Path) -> Any:
         return None
 
 
-def _write(folder: Path, members: Sequence[Member], data: Dataset, command: str) -> None:
+def _write(folder: Path, members: Sequence[Member], data: Dataset, jobs: int, command: str) -> None:
     """Write the report of runs that came to their end."""
     entries = Entry.of(members)
     results = [result for entry in entries for result in entry.results]
     if any(member.run.result["step"] != member.steps for member in members):
         raise UserError("a run was trained further while the report was written; start it again", exit_code=1)
     best = max(entries, key=lambda entry: entry.validation_accuracy)
+    baseline = next((entry for entry in entries if entry.name == BASELINE), entries[0])
+    others = [entry for entry in entries if entry is not baseline]
+    compared = comparison.against(baseline.accuracies, [entry.accuracies for entry in others])
+    differences = dict(zip((entry.name for entry in others), compared, strict=True))
     with replacing(folder / "draw.html") as temporary:
         draw_page.write(temporary, best.settings, best.members[0].run.checkpoint.state.parameters)
     reported = {entry.name: 100 * entry.reported for entry in entries if entry.reported is not None}
+    charts = {entry.name: entry.chart("accuracy") for entry in entries if entry.has_curves}
     text = _template().render(
         data="MNIST" if data.info == MNIST else data.info.name,
+        sha256=f"SHA-256 {data.info.training_sha256[:12]}, {data.info.test_sha256[:12]}",
         heading=draw_page.heading(data.info),
         colour=data.info.image_shape[2] == 3,
         entries=entries,
-        best=best,
+        baseline=baseline,
+        differences=differences,
+        conclusion=prose.conclusion(baseline, differences),
+        prose={entry.name: prose.of_entry(entry, baseline, differences.get(entry.name)) for entry in entries},
+        window=WINDOW,
+        labels=data.test.labels,
         mistakes={entry.name: min(25, (entry.probabilities.argmax(1) != data.test.labels).sum()) for entry in entries},
         frameworks=list(dict.fromkeys(member.framework for member in members)),
         steps=sorted({member.steps for member in members}),
         seeds=len({member.settings.seed for member in members}),
         reported=reported,
-        widths=_draw(folder, entries, data, reported),
+        compared=len(charts) > 1,
+        widths=pictures.draw(folder, entries, data, reported, charts),
         command=command,
+        version=records.version(),
+        date=datetime.date.today().isoformat(),
+        jobs=jobs,
         machine=f"{platform.system()} on {processor()}, {os.cpu_count()} processors",
         results=results,
         engines=sorted({" on ".join(dict.fromkeys((result["framework"], result["engine"]))) for result in results}),
         differing=_differing(results),
         versions=sorted({f"{name} {number}" for result in results for name, number in result["versions"].items()}),
     )
+    records.write(folder, members)
     with replacing(folder / "report.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
     with replacing(folder / "report.html") as temporary:
         temporary.write_text(page(text, folder), encoding="utf-8")
-
-
-def _draw(folder: Path, entries: list[Entry], data: Dataset, reported: dict[str, float]) -> dict[str, float]:
-    """Draw the pictures of a report in place of those that are there; returns the width of each on the page."""
-    accuracies = {entry.name: entry.accuracies for entry in entries}
-    size = (4.8 + 0.08 * max(map(len, accuracies)), 1.5 + 0.5 * len(entries))
-    drawings: dict[str, tuple[tuple[float, float], Callable[..., None], tuple[Any, ...]]] = {
-        "overview": (size, figures.overview, (accuracies, reported))
-    }
-    names = [printable(name) for name in data.info.classes]
-    side = figures.confusion_side(names)
-    for entry in entries:
-        predicted = entry.probabilities.argmax(axis=1)
-        drawings |= {
-            f"{entry.name}-architecture": ((1.1 * entry.boxes, 2.5), figures.architecture, (entry.network,)),
-            f"{entry.name}-accuracy": ((5.4, 3.5), figures.curves, (entry.curves, "accuracy")),
-            f"{entry.name}-cross_entropy": ((5.4, 3.5), figures.curves, (entry.curves, "cross_entropy")),
-            f"{entry.name}-kernels": ((3.6, 2.4), figures.kernels, (entry.kernels,)),
-            f"{entry.name}-confusion": ((side, side), figures.confusion, (data.test.labels, predicted, names)),
-            f"{entry.name}-mistakes": ((4.4, 5.2), figures.mistakes, (*data.test, entry.probabilities, names)),
-        }
-    for old in folder.glob("*.png"):
-        old.unlink()
-    for name, (size, figure, arguments) in drawings.items():
-        for theme, png in figures.render(size, figure, *arguments).items():
-            (folder / f"{name}-{theme}.png").write_bytes(png)
-    return {name: PIXELS_PER_INCH * size[0] for name, (size, _, _) in drawings.items()}
 
 
 def _differing(results: Sequence[dict[str, Any]]) -> list[str]:
@@ -176,7 +167,7 @@ def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters["plain"] = _plain
+    environment.filters |= {"plain": _plain, "listed": prose.listed, "p": prose.number}
     return environment.get_template("report.md.j2")
 
 

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import itertools
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,15 @@ def replacing(path: Path) -> Iterator[Path]:
             sync(file)
         temporary.replace(path)
         _sync_folder(path.parent)
+
+
+def copy(source: Path, target: Path) -> None:
+    """Give a file, which is never written again, a second name; where the system cannot, copy it."""
+    target.unlink(missing_ok=True)
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def sync(file: IO[Any]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lenet import api
+import backends
 from lenet.data import load as read_data
 from lenet.errors import UserError, notice
 from lenet.storage.run import AnyPath, Run
@@ -39,7 +39,7 @@ def export(run: Run, path: AnyPath) -> str:
     path, checkpoint = Path(path), run.checkpoint
     require_place(path, ending, run)
     if framework:
-        api.import_framework(framework)
+        backends.load(framework)
     elif name == "onnx" and not importlib.util.find_spec("onnx"):
         raise UserError("to write .onnx needs onnx, which is not installed: pip install -r requirements/export.txt")
     module = importlib.import_module(f"lenet.use.formats.{name}")

@@ -1,0 +1,86 @@
+"""What the runs of a study show: how far the frameworks are apart, and which configs differ from the baseline.
+
+A seed's value is the mean over its frameworks: frameworks with the same seed train the same parameters on the same
+batches, so they are one measurement, and n is the number of seeds.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from statistics import fmean, stdev
+from typing import Any
+
+from scipy import stats
+
+LEVEL = 0.95  # of the intervals, and 1 - that of the tests
+Result = dict[str, Any]  # as result.json has it
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The mean over `count` seeds, and half the width of its 95 % interval: None with one seed."""
+
+    value: float
+    margin: float | None
+    count: int
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Mean":
+        """Return the mean of a value a seed, with the interval of Student's t distribution."""
+        n = len(values)
+        margin = stats.t.ppf((1 + LEVEL) / 2, n - 1) * stdev(values) / math.sqrt(n) if n > 1 else None
+        return cls(fmean(values), None if margin is None else float(margin), n)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A config's accuracy minus the baseline's, paired by seed, and the p-value of no difference after Holm."""
+
+    mean: Mean
+    p: float | None  # None with one seed
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the seeds show a difference at the 5 % level."""
+        return self.p is not None and self.p < 1 - LEVEL
+
+
+def by_seed(results: Sequence[Result], key: str) -> dict[int, float]:
+    """Return each seed's value: the mean over its frameworks."""
+    values: dict[int, list[float]] = {}
+    for result in results:
+        values.setdefault(result["seed"], []).append(result[key])
+    return {seed: fmean(of_seed) for seed, of_seed in sorted(values.items())}
+
+
+def against(baseline: dict[int, float], others: Sequence[dict[int, float]]) -> list[Difference]:
+    """Compare other configs with the baseline, seed by seed; each has a value a seed."""
+    differences = [[values[seed] - baseline[seed] for seed in values.keys() & baseline.keys()] for values in others]
+    adjusted = iter(holm([_p(values) for values in differences if len(values) > 1]))
+    return [Difference(Mean.of(values), next(adjusted) if len(values) > 1 else None) for values in differences]
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Return p-values of m tests after Holm's correction (1979): the i-th smallest times m - i, none below another."""
+    adjusted, highest = [0.0] * len(p), 0.0
+    for i, index in enumerate(sorted(range(len(p)), key=lambda index: p[index])):
+        highest = max(highest, min(1.0, (len(p) - i) * p[index]))
+        adjusted[index] = highest
+    return adjusted
+
+
+def largest_gap(results: Sequence[Result], key: str) -> float | None:
+    """Return how far apart two frameworks are at the same seed, at most; None where no seed has two."""
+    values: dict[int, list[float]] = {}
+    for result in results:
+        values.setdefault(result["seed"], []).append(result[key])
+    gaps = [abs(one - other) for of_seed in values.values() for one, other in combinations(of_seed, 2)]
+    return max(gaps, default=None)
+
+
+def _p(differences: Sequence[float]) -> float:
+    """The two-sided p-value of a mean of zero, by Student's t test."""
+    if stdev(differences) == 0:  # the test divides by it
+        return 1.0 if differences[0] == 0 else 0.0
+    return float(stats.ttest_1samp(differences, 0).pvalue)

@@ -1,0 +1,80 @@
+"""Sentences about the runs of a study, from their figures; none claims more than its figure."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lenet.study.chart import Chart
+from lenet.study.comparison import Difference
+from lenet.study.entry import Entry
+
+THRESHOLD = 0.9  # of the accuracy in validation, whose first step is told
+
+
+def conclusion(baseline: Entry, differences: dict[str, Difference]) -> str:
+    """Say which configs differ from the baseline, and which do not."""
+    tested = {name: difference for name, difference in differences.items() if difference.p is not None}
+    if not tested:
+        return "One seed says nothing of the difference between two configs: another seed would differ, too."
+    below = [name for name, each in tested.items() if each.is_shown and each.mean.value < 0]
+    above = [name for name, each in tested.items() if each.is_shown and each.mean.value > 0]
+    rest = [name for name, each in tested.items() if not each.is_shown]
+    parts = [f"less accurate than {baseline.name}: {', '.join(below)}"] if below else []
+    parts += [f"more accurate: {', '.join(above)}"] if above else []
+    parts += [f"no difference shown: {', '.join(rest)}"] if rest else []
+    comparisons = f"{len(tested)} comparisons" if len(tested) > 1 else "one comparison"
+    return f"At the 5 % level, after Holm's correction for {comparisons}: {'; '.join(parts)}."
+
+
+def of_entry(entry: Entry, baseline: Entry, difference: Difference | None) -> str:
+    """Return what a config came to, beside the baseline, and what its curves show."""
+    sentences = [f"{entry.name} has {entry.network.parameters:,} parameters."]
+    if difference:
+        ratio = entry.network.parameters / baseline.network.parameters
+        sentences = [f"{entry.name} has {ratio:.2g} times the parameters of {baseline.name}."]
+        if times := _times(entry, baseline):
+            sentences.append(f"An image takes {times:.2g} times as long to train on.")
+    mean = entry.accuracy
+    margin = f" (95 % interval ± {mean.margin:.2f})" if mean.margin is not None else ""
+    seeds = f"the mean of {mean.count} seeds" if mean.count > 1 else "one seed"
+    sentences.append(f"It predicts {mean.value:.2f} %{margin} of the test images right, {seeds}.")
+    if difference:
+        points = difference.mean.value
+        side = "above" if points > 0 else "below"
+        shown = "" if difference.p is None else f", p = {number(difference.p)}"
+        sentences.append(f"That is {abs(points):.2f} points {side} {baseline.name}{shown}.")
+    if entry.has_curves:
+        sentences += _curves(entry.chart("accuracy"))
+    return " ".join(sentences)
+
+
+def number(p: float | None) -> str:
+    """Return a p-value in two digits; nothing without one."""
+    if p is None:
+        return ""
+    return "less than 0.0001" if p < 1e-4 else f"{p:.2g}"
+
+
+def _times(entry: Entry, baseline: Entry) -> float | None:
+    """How much longer an image takes, the mean over the frameworks that both have a speed of."""
+    names = sorted({result["framework"] for result in entry.results})
+    pairs = [(baseline.speed(name), entry.speed(name)) for name in names]
+    ratios = [slow / fast for slow, fast in pairs if slow and fast]
+    return float(np.mean(ratios)) if ratios else None
+
+
+def _curves(chart: Chart) -> list[str]:
+    steps, validated = chart.mean("validation")
+    passed = np.flatnonzero(validated >= THRESHOLD)
+    first = f"passes {100 * THRESHOLD:.0f} % at step {steps[passed[0]]:,}" if len(passed) else "stays below 90 %"
+    sentences = [f"The smoothed accuracy in validation {first}."]
+    gap = 100 * (chart.mean("train")[1][-1] - validated[-1])
+    if abs(gap) >= 0.5:
+        side = "above" if gap > 0 else "below"
+        sentences.append(f"At the end training is {abs(gap):.1f} points {side} validation.")
+    return sentences
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as a sentence has them."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
