@@ -19,6 +19,7 @@ from lenet.flags import Parser, arguments, check, choice, file_name, key_and_val
 from lenet.log import DETAILS
 from lenet.log.viewer import view
 from lenet.printing import print_place, print_run, print_text
+from lenet.study import KEEP
 from lenet.system.machine import DEVICES, PRECISIONS
 from lenet.system.streams import prepare_streams
 
@@ -68,10 +69,10 @@ def export(export: list[str], **options: Any) -> int:
 
 
 def report(report: bool, **options: Any) -> int:  # noqa: ARG001
-    """Train what a report lacks, and print the path of its page."""
+    """Train what a report lacks, and print the path of its page; or print what would be trained."""
     done = lenet.report(**options, command=sys.argv)
-    if done.page:
-        print_place(done.page)
+    if done.page or "dry_run" in options:
+        print_place(done.page) if done.page else print_text(done.plan)
     return 1 if done.errors else 0
 
 
@@ -101,13 +102,13 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     steps_help = "number of steps, of a mini-batch each (default: the config's decay_steps, if it has them)"
     flag("--train_num", dest="steps", type=whole_number(0), metavar="N", help=steps_help)
     flag("-l", "--load", nargs="?", const=True, type=path, metavar="PATH", help=load_help)
-    frameworks = choice(FRAMEWORKS, {"tf": "tensorflow", "torch": "pytorch"})
     framework_help = f"framework (default: the first installed of {', '.join(MODULES)}; {of_report})"
-    flag("--framework", **frameworks, action="append", help=framework_help)
+    synonyms = {"tf": "tensorflow", "torch": "pytorch"}
+    flag("--framework", **choice(FRAMEWORKS, synonyms), action="append", help=framework_help)
     config_help = f"config: a name in configs/ or a TOML file (default: the checkpoint's, or lenet; {of_report})"
     flag("--config", type=path, action="append", metavar="CONFIG", help=config_help)
     change: dict[str, Any] = {"dest": "changes", "action": "append"}
-    flag("--set", **change, type=key_and_value, metavar="KEY=VALUE", help="new value of a config's key, such as dense")
+    flag("--set", **change, type=key_and_value, metavar="KEY=VALUE", help="value of a key; a report takes several")
     rate_help = "Adam's learning rate (default: the checkpoint's, or the config's)"
     flag("--learning_rate", "--lr", **change, type=value_of("learning_rate"), metavar="X", help=rate_help)
     batch_help = "images in a mini-batch (default: the checkpoint's, or the config's)"
@@ -130,10 +131,12 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     flag = parser.add_argument_group("the study").add_argument
     flag("--seeds", type=count, metavar="N", help="number of seeds of each config, from 0 on (default: 3)")
     flag("--jobs", type=count, metavar="N", help="number of runs at once (default: one for two cores)")
+    flag("--cluster", metavar="ADDRESS", help="Dask scheduler whose workers train, such as tcp://host:8786")
+    flag("--keep", **choice(KEEP), help="what stays of a finished run; results: no checkpoint (default: all)")
+    flag("--dry_run", **switch, help="print what would be trained, how long it takes and how large it is")
 
     flag = parser.add_argument_group("the machine").add_argument
-    device = choice(DEVICES, {"cuda": "gpu"})
-    flag("--device", **device, help="device that computes (default: auto, a GPU if there is one)")
+    flag("--device", **choice(DEVICES, {"cuda": "gpu"}), help="what computes (default: auto, a GPU if there is one)")
     threads_help = "number of threads (default: OMP_NUM_THREADS, or the cores)"
     flag("--threads", type=whole_number(1, os.cpu_count() or 1), metavar="N", help=threads_help)
     flags = parser.parse(sys.argv[1:] if argv is None else argv)

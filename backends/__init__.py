@@ -50,15 +50,17 @@ def require(framework: str) -> None:
         raise UserError(problem)
 
 
+def modules(framework: str) -> list[str]:
+    """Return the packages that a framework computes with: Keras with another one."""
+    return [MODULES[framework], keras_engine()[0]] if framework == "keras" else [MODULES[framework]]
+
+
 def _problem(framework: str) -> str:
     """Say why a framework cannot train here, and what to do; empty if it can."""
-    modules = [MODULES[framework]]
-    if framework == "keras":  # it computes with another library
-        engine, source = keras_engine()
-        if engine not in ENGINES:
-            return f"Keras on {engine}, as {source} asks, cannot train; set KERAS_BACKEND to {', '.join(ENGINES)}"
-        modules.append(engine)
-    for module in modules:
+    engine, source = keras_engine()
+    if framework == "keras" and engine not in ENGINES:
+        return f"Keras on {engine}, as {source} asks, cannot train; set KERAS_BACKEND to {', '.join(ENGINES)}"
+    for module in modules(framework):
         if not _is_installed(module):
             file = {"torch": "pytorch", "jax": "jax"}.get(module, framework)  # Keras's other engines have their own
             return f"{framework} needs {module}, which is not installed: pip install -r requirements/{file}.txt"

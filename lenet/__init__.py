@@ -13,18 +13,19 @@ from typing import TYPE_CHECKING, Any
 from lenet.errors import UserError
 
 if TYPE_CHECKING:
-    from lenet.api import load, report, test, train
+    from lenet.api import load, test, train
     from lenet.data.description import describe
+    from lenet.study.study import report
 
 __version__ = "1.0.0"
 __all__ = ["UserError", "describe", "load", "report", "test", "train"]
+ELSEWHERE = {"describe": "lenet.data.description", "report": "lenet.study.study"}  # than in lenet.api
 
 
 def __getattr__(name: str) -> Any:
     """Import the module of a function when it is first asked for."""
     if name in __all__:
-        module = "lenet.data.description" if name == "describe" else "lenet.api"
-        return getattr(importlib.import_module(module), name)
+        return getattr(importlib.import_module(ELSEWHERE.get(name, "lenet.api")), name)
     if name == "data":
         return importlib.import_module("lenet.data")
     raise AttributeError(f"module 'lenet' has no attribute '{name}'")

@@ -1,11 +1,10 @@
-"""The API: Settings and a framework -> Backend -> Trainer -> Run. It, use/export and use/formats import backends."""
+"""The API of a run: Settings and a framework -> Backend -> Trainer -> Run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import backends
-from lenet import config as config_file
 from lenet.backend import Backend
 from lenet.data import load as read_data
 from lenet.dataset import MNIST, Dataset
@@ -15,11 +14,8 @@ from lenet.settings import Settings
 from lenet.storage.checkpoint import Checkpoint
 from lenet.storage.run import AnyPath, Run
 from lenet.storage.selection import Selection
-from lenet.system.machine import cores, default_threads, importing, lacks_bfloat16
+from lenet.system.machine import default_threads, lacks_bfloat16
 from lenet.trainer import Trainer
-
-if TYPE_CHECKING:
-    from lenet.study.report import Report
 
 Changes = Mapping[str, Any] | None
 ImageSize = int | tuple[int, int] | None
@@ -61,7 +57,11 @@ def train(
     dataset = read_data(data, image_size=image_size, like=which.known, log_dir=log_dir)
     source, start = which.start(dataset.info, training=True)
     run = Run.of(Path(log_dir), start.settings, framework)
-    advance(run, source, start, framework, dataset, steps, device, threads, save_every, log)
+    steps = start.steps_left(steps)
+    made = trainer(start, framework, dataset, device, threads)
+    with run.lock():
+        run.make_ready(source, start)
+        made.train(run, steps, save_every, log)
     return run
 
 
@@ -119,73 +119,10 @@ def load(
     return which.run(MNIST if data is None else read_data(data, image_size=image_size, log_dir=log_dir).info)
 
 
-def report(
-    config: AnyPath | Sequence[AnyPath] | None = None,
-    *,
-    steps: int | None = None,
-    framework: str | Sequence[str] | None = None,
-    seeds: int = 3,
-    jobs: int | None = None,
-    log_dir: AnyPath = "logs",
-    data: AnyPath | None = None,
-    image_size: ImageSize = None,
-    validation: int | None = None,
-    precision: str | None = None,
-    changes: Changes = None,
-    device: str = "auto",
-    threads: int | None = None,
-    save_every: int = 500,
-    log: str = "all",
-    command: Sequence[str] = ("lenet.report",),
-) -> "Report":
-    """Train every config in every framework for the seeds from 0 on, and compare the runs in a report.
-
-    By default: all of configs/ without a schedule, every framework that is installed, one run at once for two cores.
-    Each run is a process of its own; what is trained is not trained again. The report names its `command`. UserError.
-    """
-    with importing("matplotlib"):  # which nothing else needs
-        from lenet.study import report as study
-
-    require_at_least(1, steps=steps, seeds=seeds, jobs=jobs, threads=threads, save_every=save_every)
-    require_one_of(DETAILS, log=log)
-    dataset = read_data(data, image_size=image_size, log_dir=log_dir)
-    configs = [config] if isinstance(config, str | Path) else [*(config or config_file.without_schedule())]
-    frameworks = [framework] if isinstance(framework, str) else [*(framework or sorted(backends.installed()))]
-    for name in frameworks:
-        backends.require(name)
-    given = {"precision": precision, "validation": validation}
-    settings = [
-        Settings.of(config_file.load(name), dataset.info, changes, seed=seed, **given)
-        for seed in range(seeds)
-        for name in configs
-    ]
-    for each in settings:
-        dataset.require(each.training.batch_size, each.validation)
-    jobs = jobs or max(1, cores() // 2)
-    threads = threads or min(default_threads(), max(1, cores() // jobs))
-    flags = {"data": data and str(data), "image_size": image_size}
-    flags |= {"device": device, "threads": threads, "save_every": save_every, "log": log}
-    return study.make(settings, frameworks, steps, Path(log_dir), dataset, jobs, flags, command)
-
-
-def advance(
-    run: Run,
-    source: Run | None,
-    start: Checkpoint,
-    framework: str,
-    dataset: Dataset,
-    steps: int | None,
-    device: str,
-    threads: int | None,
-    save_every: int,
-    log: str,
-) -> None:
-    """Train a run `steps` further, or to its end, from the checkpoint `start` of the run `source`, or from step 0."""
+def trainer(start: Checkpoint, framework: str, dataset: Dataset, device: str, threads: int | None) -> Trainer:
+    """Return what goes on from a checkpoint; UserError if the data has too few images for its batches."""
     dataset.require(start.settings.training.batch_size, start.settings.validation)
-    steps = start.steps_left(steps)
-    trainer = Trainer(backend(start.settings, framework, device, threads), framework, dataset, start)
-    with run.take(source, start.sha256):
-        trainer.train(run, steps, save_every, log)
+    return Trainer(backend(start.settings, framework, device, threads), framework, dataset, start)
 
 
 def backend(settings: Settings, framework: str | None, device: str, threads: int | None) -> Backend:

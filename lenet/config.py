@@ -3,12 +3,13 @@
 import dataclasses
 import difflib
 import hashlib
+import itertools
 import json
 import re
 import tomllib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -95,6 +96,16 @@ def change(architecture: Architecture, training: Training, changes: Mapping[str,
         return sections(values)
     except (ValueError, OverflowError, RecursionError) as error:
         raise UserError(str(error)) from None
+
+
+def grid(values: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """Return the changes of every combination of the values by key; UserError for a key without a value."""
+    by_key: dict[str, list[Any]] = {}
+    for key, of_key in values.items():
+        if not of_key:
+            raise UserError(f"{key}: has no value")
+        by_key.setdefault(re.sub(r"\.(\d+)", r"[\1]", key), []).extend(of_key)  # as a run's settings name it
+    return [dict(zip(by_key, combination, strict=True)) for combination in itertools.product(*by_key.values())]
 
 
 def _index(table: Any, word: str) -> Any:

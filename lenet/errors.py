@@ -26,6 +26,10 @@ class DivergedError(UserError):
     """The error of a run whose cross-entropy is no longer finite."""
 
 
+class HeldError(UserError):
+    """The error of a run that another process trains."""
+
+
 def require_at_least(least: int, **values: int | None) -> None:
     """Raise UserError with the name of the first value that is less."""
     for name, value in values.items():

@@ -5,6 +5,7 @@ import difflib
 import math
 import os
 import re
+import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -136,8 +137,11 @@ def check(flags: argparse.Namespace, error: Callable[[str], Any]) -> None:
         for name, value in (("train_num", flags.steps), ("save_every", flags.save_every), ("log", flags.log)):
             if value is not None:
                 error(f"--{name} goes with --train")
-    if not flags.report and (flags.seeds or flags.jobs):
-        error("--seeds and --jobs go with --report")
+    for name in ("seeds", "jobs", "cluster", "keep", "dry_run"):
+        if getattr(flags, name) is not None and not flags.report:
+            error(f"--{name} goes with --report")
+    if flags.jobs and flags.cluster:
+        error("--jobs does not go with --cluster: each of its workers trains one run at once")
     if flags.steps == 0 and flags.load is None:
         error("--train_num must be 1 or more; with --load it may be 0, to test a run that was killed before its test")
     if not flags.report and max(len(flags.config or []), len(flags.framework or [])) > 1:
@@ -145,9 +149,26 @@ def check(flags: argparse.Namespace, error: Callable[[str], Any]) -> None:
 
 
 def arguments(flags: argparse.Namespace) -> argparse.Namespace:
-    """Return the flags in the form that the API takes: the changes by key, and one config and framework for a run."""
-    flags.changes = dict(flags.changes or [])
-    if not flags.report:
+    """Return the flags in the form that the API takes: a run has changes by key, and one config and framework.
+
+    A report has a grid: a list of values by key.
+    """
+    changes, flags.changes = flags.changes or [], None
+    if flags.report:
+        flags.grid = {key: [] for key, _ in changes}
+        for key, text in changes:
+            flags.grid[key] += several(text)
+    else:
+        flags.changes = dict(changes)
         for name in ("config", "framework"):
             setattr(flags, name, (getattr(flags, name) or [None])[0])
     return flags
+
+
+def several(text: str) -> list[Any]:
+    """Return the values of a text that has one or more of them, with commas: 1e-4,3e-4, or [128],[1024]."""
+    try:
+        values = list(tomllib.loads(f"values = [{text}]")["values"])
+    except tomllib.TOMLDecodeError:  # words, say
+        values = [word.strip() for word in text.split(",")]
+    return values or [text]

@@ -83,7 +83,7 @@ class Settings:
             )
         return last
 
-    @property
+    @cached_property
     def variant(self) -> str:
         """The config's name and, after commas, what differs from its own values, from MNIST and from float32."""
         own = flat(self.config.architecture, self.config.training) | {"data": MNIST.name, "precision": "float32"}

@@ -18,7 +18,7 @@ from lenet.storage.checkpoint import Checkpoint
 from lenet.storage.run import Run
 from lenet.system.files import replacing
 from lenet.system.interrupt import interrupt
-from lenet.system.machine import memory_errors
+from lenet.system.machine import memory_errors, processor
 from lenet.system.progress import Progress
 from lenet.system.streams import command_line
 
@@ -44,7 +44,7 @@ class Trainer:
         """
         self.examples, self.validation = self.dataset.hold_out(self.settings.validation)
         first, batch_size = self.backend.step, self.settings.training.batch_size
-        last, seconds, started = first + steps, 0.0, time.perf_counter()
+        last, saved, seconds, started = first + steps, first, 0.0, time.perf_counter()
         with Log(run, detail, first + 1, steps) as log, interrupt() as signalled:
             log.begin(self.settings, self.framework, self.versions)
             with Progress(first, last) as progress:
@@ -63,10 +63,12 @@ class Trainer:
                         self._evaluate(log, "test", self._held_out_batch(chunk.stop))
                     if chunk.stop % save_every == 0 and chunk.stop < last:
                         self._save(run, log)
+                        saved = chunk.stop
                     if signalled.received:
                         break
             if signalled.received and self.backend.step < last:
-                self._save(run, log, validate=False)  # a stopped run is the one that was never stopped
+                if self.backend.step > saved:
+                    self._save(run, log, validate=False)  # a stopped run is the one that was never stopped
                 raise stopped(signalled.received, run, self.backend.step, last)
             # From here on a signal no longer stops the run: only the final test is left.
             of_validation = self._save(run, log)
@@ -96,6 +98,7 @@ class Trainer:
             "precision": self.settings.precision,
             "device": self.backend.device,
             "threads": self.backend.threads,
+            "processor": processor(),
             "data": self.dataset.info.name,
             "test_accuracy": accuracy,
             "test_cross_entropy": cross_entropy,
@@ -104,6 +107,7 @@ class Trainer:
             "parameters": self.settings.network.parameters,
             "versions": self.versions,
             "settings": dataclasses.asdict(self.settings),
+            "history": [dataclasses.asdict(stage) for stage in self.start.history],
             "by_class": dict(zip(classes, metrics.by_class(counts), strict=True)),
         }
         return result, probabilities

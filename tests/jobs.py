@@ -206,16 +206,16 @@ def interrupted(number, moment, flags):
 
 def replaced(flags):
     """command_line, but another process has trained the run from scratch, just as far, before this one has its lock."""
-    take = Run.take
+    make_ready = Run.make_ready
 
     def late(run, *arguments):
         start = run.checkpoint
         for array in start.state.parameters.values():
             array *= 2
         start.save(run.path)
-        return take(run, *arguments)
+        return make_ready(run, *arguments)
 
-    with mock.patch.object(Run, "take", late):
+    with mock.patch.object(Run, "make_ready", late):
         return command_line(flags)
 
 

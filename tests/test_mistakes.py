@@ -51,7 +51,11 @@ def mistakes():
     yield "unknown precision", [*train, "--precision", "float16"], "there is no 'float16', only float32"
     yield "unknown device", [*train, "--device", "tpu"], "there is no 'tpu', only auto, cpu, gpu"
     yield "log alone", ["--test", "--log", "none"], "--log goes with --train"
-    yield "log", ["--train", "--train_num", "1", "--log", "al"], "there is no 'al', only none, scalars, all; did you mean all?"
+    yield (
+        "log",
+        ["--train", "--train_num", "1", "--log", "al"],
+        "there is no 'al', only none, scalars, all; did you mean all?",
+    )
     yield "tensorboard", ["--tensorboard", "--test"], "--train or --test and --tensorboard do not go together"
     yield "save_every alone", ["--test", "--save_every", "3"], "--save_every goes with --train"
     for flag, near in (("--epochs", "--train_num"), ("--Train", "--train"), ("--learing-rate=1", "--learning_rate")):

@@ -16,8 +16,12 @@ from lenet.data import load as read_data
 from lenet.settings import Settings
 from lenet.storage.checkpoint import Checkpoint, Stage
 from lenet.storage.run import Run
-from lenet.study import report as study
+from lenet.study import study
+from lenet.study.plan import Plan
+from lenet.study.work import Local
 from lenet.training import Training
+
+LOCKS = {"report.lock", "study.lock"}
 
 
 @pytest.fixture
@@ -29,7 +33,7 @@ def trained(workers, data_flags, tmp_path):
 
 
 def all_but_the_lock(folder):
-    return {path: content for path, content in files(folder).items() if path.name != "report.lock"}
+    return {path: content for path, content in files(folder).items() if path.name not in LOCKS}
 
 
 @pytest.fixture
@@ -37,7 +41,6 @@ def refused(data_flags, tmp_path):
     """Ask for a report of lenet5 that must be refused for this reason, with nothing trained and nothing moved."""
 
     def check(reason, *more):
-        (tmp_path / "report.lock").unlink(missing_ok=True)
         before = files(tmp_path)
         flags = ["--report", "--train_num", 12, *data_flags, "--config", "lenet5", "--framework", "pytorch"]
         code, out, err = jobs.command_line([*map(str, flags), "--seeds", "2", *map(str, more)])
@@ -46,7 +49,7 @@ def refused(data_flags, tmp_path):
         assert "a report moves no run aside: choose another --log_dir, or move it away yourself" in err
         after = files(tmp_path)
         assert {path: after[path] for path in before} == before
-        assert {path.name for path in after.keys() - before.keys()} <= {"report.lock"}
+        assert {path.name for path in after.keys() - before.keys()} <= LOCKS
 
     return check
 
@@ -110,7 +113,7 @@ def test_notices_of_runs_reach_the_user_and_the_report_loads_no_framework(tmp_pa
     )
     (tmp_path / "torch.py").write_text("raise SystemExit('a module of the current folder')")
     code = "import sys, lenet; lenet.report(sys.argv[1], steps=int(sys.argv[4]), framework='pytorch', seeds=1, "
-    code += "log_dir=sys.argv[2], data=sys.argv[3], precision='bfloat16', changes={'conv[0].kernel': 3}); "
+    code += "log_dir=sys.argv[2], data=sys.argv[3], precision='bfloat16', grid={'conv[0].kernel': [3]}); "
     code += "print(*sys.modules)"
 
     def report(steps):
@@ -141,14 +144,15 @@ def test_a_run_needs_no_file_of_its_config(small_data, tmp_path, capsys):
     data, own = read_data(small_data), load(config)
     settings = Settings.of(own, data.info)
     config.unlink()
-    flags = {"data": str(small_data), "device": "cpu", "threads": 1, "save_every": 500}
-    done = study.make([settings], ["pytorch"], 3, tmp_path, data, 1, flags, ["make"])
+    flags = {"data": str(small_data), "device": "cpu", "threads": 1, "save_every": 500, "log": "all"}
+    flags |= {"log_dir": str(tmp_path), "keep": "all", "command": ["make"]}
+    done = study.make(Plan.of([settings], ["pytorch"], 3, tmp_path), Local(1), data, flags, ["make"])
     run = Run.of(tmp_path, settings, "pytorch")
-    assert (done.page, done.errors) == (tmp_path / "report/report.html", {})
+    assert done[:2] == (tmp_path / "report/report.html", {})
     assert (run.checkpoint.settings, run.checkpoint.state.step) == (settings, 3)
     greedy = dataclasses.replace(settings, training=Training(batch_size=500))
-    done = study.make([greedy], ["pytorch"], 3, tmp_path, data, 1, flags, [])
+    done = study.make(Plan.of([greedy], ["pytorch"], 3, tmp_path), Local(1), data, flags, [])
     error = "batch size 500: there are 200 training images beside 22 held out; "
     error += "choose a smaller --batch_size"
-    assert done == study.Report(None, {Run.of(tmp_path, greedy, "pytorch"): error})
+    assert done[:2] == (None, {Run.of(tmp_path, greedy, "pytorch"): error})
     assert capsys.readouterr().err.endswith(f"\nlenet: notice: {greedy.variant} pytorch seed 0 failed: {error}\n")

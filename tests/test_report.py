@@ -20,7 +20,7 @@ def test_a_run_that_fails_is_named_and_the_others_go_on(report, tmp_path):
     assert re.fullmatch(r"lenet5,\S* pytorch seed 0: test accuracy [\d.]+ %, run [12] of 2", done)
     assert re.match(r"lenet: notice: lenet5,\S* keras seed 0 failed: Keras on torch rounds float64 to", failed)
     assert out == f"{tmp_path / 'report/report.html'}\n"
-    assert not [*tmp_path.glob("*/keras")]
+    assert not [*tmp_path.glob("*/keras/seed-0")]
 
 
 def test_a_report_that_cannot_be_written_says_so_in_one_line(report, tmp_path):
@@ -61,7 +61,9 @@ def test_the_report_says_what_the_runs_came_to(report, tmp_path):
         results_part = text.partition("## Frameworks")[0]
         (row,) = (line for line in results_part.splitlines() if line.startswith(f"| [{config},"))
         margin = 12.7062 * statistics.stdev(accuracies) / 2**0.5  # the quantile of t with one degree of freedom
-        assert f"| {parameters[config]} | {statistics.mean(accuracies):.2f} ± {margin:.2f} |" in row
+        validated = 100 * statistics.mean(result["validation_accuracy"] for result in results)
+        expected = f"| {parameters[config]} | {validated:.2f} | {statistics.mean(accuracies):.2f} ± {margin:.2f} |"
+        assert expected in row
         (row,) = (line for line in text.partition("## Frameworks")[2].splitlines() if line.startswith(f"| [{config},"))
         assert f"| {statistics.mean(result['images_per_second'] for result in results):,.0f} |" in row
     assert "<p>The dense layer 128 in place of 1024.</p>" in text
@@ -92,7 +94,7 @@ def test_the_report_says_what_the_runs_came_to(report, tmp_path):
         (["--report", "--train_num", "5", "--train"], "--report trains and tests by itself"),
         (["--report", "--train_num", "5", "--load"], "--report trains and tests by itself"),
         (["--report", "--train_num", "5", "--seed", "1"], "--report trains and tests by itself"),
-        (["--train", "--train_num", "5", "--seeds", "2"], "--seeds and --jobs go with --report"),
+        (["--train", "--train_num", "5", "--seeds", "2"], "--seeds goes with --report"),
         (
             ["--train", "--train_num", "5", "--config", "lenet", "--config", "lenet5"],
             "several --config or --framework go",

@@ -37,8 +37,10 @@ def test_a_run_leaves_what_the_result_line_says(train, framework, reader, small_
     assert expected.items() <= result.items()
     assert result["parameters"] == 3_274_634
     assert {"python", "numpy"} < result["versions"].keys()
-    keys = "config variant framework engine seed step precision device threads data test_accuracy test_cross_entropy "
-    keys += "images_per_second seconds evaluation_seconds parameters versions settings by_class "
+    keys = "config variant framework engine seed step precision device threads processor data test_accuracy "
+    keys += (
+        "test_cross_entropy images_per_second seconds evaluation_seconds parameters versions settings history by_class "
+    )
     keys += "validation_accuracy validation_cross_entropy"
     assert {*result} == {*keys.split()}
     assert result["settings"]["training"].items() >= {"batch_size": 20, "learning_rate": 1e-4}.items()
@@ -75,6 +77,7 @@ def test_the_same_command_twice_gives_the_same_bytes_and_keeps_both_runs(train):
 def test_a_folder_without_a_checkpoint_is_used_again(train, reader):
     _, _, folder = train(12)
     (folder / "checkpoint.safetensors").rename(folder / "checkpoint.safetensors.tmp")  # as if killed in its first save
+    (folder / "result.json").unlink()
     _, err, again = train(5)
     assert (err, again) == ("", folder)
     assert sorted(path.name for path in folder.parent.iterdir()) == ["seed-0", "seed-0.lock"]
@@ -127,7 +130,7 @@ def test_only_the_chosen_framework_is_imported_and_none_makes_noise(framework, s
 def test_a_second_run_in_the_same_folder_is_refused_and_names_the_first(framework, train, small_data, tmp_path):
     _, _, folder = train(3)
     run = Run.at(folder)
-    lock = run.take(run, run.checkpoint.sha256)
+    lock = run.lock()
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     with lock:
         for flags in ((), ("--load",)):

@@ -129,13 +129,15 @@ def test_a_report_trains_it_to_its_end_beside_others(report, config, tmp_path):
     flags = ("--framework", "pytorch", "--seeds", 1)
     _, err = report(*flags, "--config", "lenet5", "--config", config, "--train_num", 8).communicate()
     name = next(path.name for path in tmp_path.glob("scheduled*/"))
-    assert notices(err) == [f"lenet: notice: {name} is trained to step 12, where its learning rate is zero"]
+    assert notices(err) == [
+        f"lenet: notice: {name.partition(',')[0]} is trained to step 12, where its learning rate is zero"
+    ]
     steps = {
         path.parents[2].name: jobs.Run.at(path.parent).result["step"] for path in tmp_path.glob("*/*/*/result.json")
     }
     assert sorted(steps.values()) == [8, 12]
     assert steps[name] == 12
-    assert "Every config after 8 or 12 steps" in (tmp_path / "report/report.md").read_text()
+    assert "2 configs after 8 or 12 steps" in (tmp_path / "report/report.md").read_text()
 
 
 def test_only_configs_without_a_schedule_are_in_a_report_by_default():

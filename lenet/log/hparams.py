@@ -10,11 +10,18 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, Sessi
 from lenet.settings import Settings, to_text
 
 METRICS = {  # (part of the run, tag) -> what the column says
-    ("test", "accuracy"): "test accuracy",
-    ("test", "cross_entropy"): "test cross-entropy",
+    ("", "test_accuracy"): "test accuracy",
+    ("", "test_cross_entropy"): "test cross-entropy",
     ("validation", "accuracy"): "validation accuracy",
     ("validation", "cross_entropy"): "validation cross-entropy",
 }
+FIRST = {
+    "variant",
+    "framework",
+    "seed",
+    "learning_rate",
+    "batch_size",
+}  # of the columns; the others are shown on demand
 SUCCESS, FAILURE = api_pb2.STATUS_SUCCESS, api_pb2.STATUS_FAILURE
 
 
@@ -40,7 +47,7 @@ def start(values: dict[str, str | float]) -> list[Summary.Value]:
     infos = []
     for key, value in values.items():
         kind = api_pb2.DATA_TYPE_STRING if isinstance(value, str) else api_pb2.DATA_TYPE_FLOAT64
-        infos.append(api_pb2.HParamInfo(name=key, type=kind))
+        infos.append(api_pb2.HParamInfo(name=key, type=kind, differs=key in FIRST))
     metrics = [
         api_pb2.MetricInfo(name=api_pb2.MetricName(group=part, tag=tag), display_name=name)
         for (part, tag), name in METRICS.items()
@@ -59,7 +66,7 @@ def start(values: dict[str, str | float]) -> list[Summary.Value]:
 
 
 def end(status: int) -> Summary.Value:
-    """Return the session's end."""
+    """Return the session's end. TensorBoard shows the first that a run has, also after it is continued."""
     session = SessionEndInfo(status=status, end_time_secs=time.time())
     return _value(metadata.SESSION_END_INFO_TAG, session_end_info=session)
 

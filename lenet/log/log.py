@@ -31,11 +31,10 @@ class Log:
     """
 
     def __init__(self, run: Run, detail: str, first_step: int, steps: int) -> None:
-        self.stack, self.described = ExitStack(), set[tuple[str, str]]()
-        # Without a step to make, the test at the last step is made again.
-        first = {"test": first_step if steps else first_step - 1}
+        self.stack, self.described, self.first_step = ExitStack(), set[tuple[str, str]](), first_step
         self.writers = {
-            part: self.stack.enter_context(EventWriter(run.folder / part, first.get(part, first_step)))
+            # Without a step to make, all but the last step itself is made again.
+            part: self.stack.enter_context(EventWriter(run.folder / part, first_step - (part != "train" and not steps)))
             for part in DETAILS[detail]
         }
 
@@ -47,7 +46,7 @@ class Log:
             command = f"    {command_line(*sys.argv)}\n\n{_table(versions)}"
             texts = summaries.text("settings", _table(values)), summaries.text("command", command)
             own.write(Event(graph_def=graph_def(settings.network).SerializeToString()))
-            own.write(_event(0, *hparams.start(values), *texts))
+            own.write(_event(0, *hparams.start(values)), _event(self.first_step - 1, *texts))
 
     def curves(self, part: str, first_step: int, curves: Curves) -> None:
         """Add points to curves of a part, one a step from `first_step` on."""
@@ -68,7 +67,7 @@ class Log:
         for name, parameter in state.parameters.items():
             first, second = state.first_moment[name], state.second_moment[name]
             update = rate.astype(first.dtype) * first / (np.sqrt(second) + EPSILON_HAT)
-            with np.errstate(divide="ignore", invalid="ignore"):  # a zero has no logarithm
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # a zero has no logarithm
                 relative = np.log10(np.abs(update / parameter))
             kinds = {"parameter": parameter, "first_moment": first, "update_to_parameter": relative}
             values += [summaries.histogram(f"{kind}/{name}", array) for kind, array in kinds.items()]
@@ -87,6 +86,8 @@ class Log:
                 if image is not None:
                     image.save(file := io.BytesIO(), "PNG")
                     own.write(_event(result["step"], summaries.picture(tag, image.size, file.getvalue())))
+            tags = ("test_accuracy", "test_cross_entropy")
+            own.write(_event(result["step"], *(summaries.scalar(tag, result[tag]) for tag in tags)))
             own.write(_event(result["step"], hparams.end(hparams.SUCCESS)))
 
     def sync(self) -> None:

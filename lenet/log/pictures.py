@@ -52,7 +52,7 @@ def confusion(labels: np.ndarray, predicted: np.ndarray, classes: Sequence[str])
     names = [_short(name) for name in classes]
     font = ImageFont.load_default(12)
     cell = 38 if n <= MOST_NUMBERED else 12
-    margin = 34 + max(round(font.getlength(name)) for name in names)
+    margin = 54 + max(round(font.getlength(name)) for name in names)
     drawn = Image.new("RGB", (margin + n * cell + 8, margin + n * cell + 8), PAPER)
     draw = ImageDraw.Draw(drawn)
     draw.text((margin, 4), "predicted", INK, font)
@@ -61,7 +61,7 @@ def confusion(labels: np.ndarray, predicted: np.ndarray, classes: Sequence[str])
         middle = margin + (i + 0.5) * cell
         if n <= MOST_NUMBERED or i % 5 == 0:
             draw.text((middle, margin - 4), name if len(name) <= 2 else str(i), INK, font, anchor="mb")
-            draw.text((margin - 6, middle), name, INK, font, anchor="rm")
+            draw.text((margin - 6, middle), name if len(name) <= 2 else f"{i} {name}", INK, font, anchor="rm")
     for (row, column), count in np.ndenumerate(counts):
         left, top = margin + column * cell, margin + row * cell
         share = wrong[row, column] / max(1, wrong.max())

@@ -11,6 +11,8 @@ DESCRIPTIONS = {  # a tag, or what a group of tags begins with -> what it is
     "cross_entropy": "The mean cross-entropy in nats: in train/ of each step's batch, before its update; in test/ of a "
     "batch that is never trained on, and at the end of all test images; in validation/ of all held-out images.",
     "accuracy": "The share of images that are predicted right, of the same images as cross_entropy.",
+    "test_accuracy": "The share of all test images that are predicted right, after the last step.",
+    "test_cross_entropy": "The mean cross-entropy of all test images in nats, after the last step.",
     "learning_rate": "Adam's learning rate of each step.",
     "images_per_second": "Images trained on in a second, without the time for tests and saves.",
     "parameter": "A layer's kernel or bias, at every save.",
@@ -42,7 +44,9 @@ def histogram(tag: str, values: np.ndarray) -> Summary.Value:
     """Return the distribution of an array's finite elements over buckets of equal width."""
     values = values[np.isfinite(values)]
     low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 0.0)
-    width = (high - low) / BUCKETS or 1.0
+    width = (high - low) / BUCKETS
+    if not 1e-30 < width < 1e30:  # in float32 what follows may be infinite
+        values, width = values.astype(float), width or 1.0
     buckets = np.minimum((values - low) * (1 / width), BUCKETS - 1).astype(np.int32)  # a third of np.histogram's time
     counts = np.bincount(buckets, minlength=BUCKETS)
     limits = low + width * np.arange(1, BUCKETS + 1)

@@ -15,17 +15,17 @@ def view(log_dir: str | Path) -> int:
     if not Path(log_dir).is_dir():
         raise UserError(f"there is no log folder {log_dir}; train a run first, or choose another with --log_dir")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with silenced_stderr():  # TensorFlow says much that nobody can act on, or that it is not installed
+    with silenced_stderr():  # TensorFlow and TensorBoard say much that nobody can act on
         from tensorboard import default, program
         from tensorboard.util import tb_logging
 
         tb_logging.get_logger().setLevel(logging.ERROR)
-        board = program.TensorBoard(default.get_plugins(), program.get_default_assets_zip_provider())
+        board = program.TensorBoard(default.get_plugins())
         board.configure((sys.argv[0], "--logdir", str(log_dir), "--host", "localhost"))
-    try:
-        address = board.launch()
-    except program.TensorBoardServerException as error:
-        raise UserError(f"TensorBoard cannot start: {error}", 1) from None
+        try:
+            address = board.launch()
+        except program.TensorBoardServerException as error:
+            raise UserError(f"TensorBoard cannot start: {error}", 1) from None
     print_line(f"TensorBoard shows {log_dir} at {address} (Ctrl-C ends it)", sys.stdout)
     while True:
         time.sleep(3600)

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from lenet.backend import TrainingState, storage_dtype
 from lenet.config import read
-from lenet.errors import UserError
+from lenet.errors import DivergedError, UserError
 from lenet.initialization import initial_parameters
 from lenet.settings import Settings
 from lenet.storage import lenet1, others
@@ -93,7 +93,7 @@ class Checkpoint:
             for name, array in group.items()
         }
         if name := _not_finite(arrays):
-            raise UserError(f"{name} is not finite after step {self.state.step}, so it is not saved", exit_code=1)
+            raise DivergedError(f"{name} is not finite after step {self.state.step}, so it is not saved", exit_code=1)
         content: dict[str, Any] = {"format": FORMAT, "step": self.state.step}
         content |= {"settings": dataclasses.asdict(self.settings)}
         content |= {"history": [dataclasses.asdict(stage) for stage in self.history]}
@@ -103,8 +103,11 @@ class Checkpoint:
         tensors.save(path, arrays, json.dumps(content))
 
     @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read the file; UserError if there is none, if it is damaged, or if it is something else."""
+    def load(cls, path: Path, whole: bool = True) -> Self:
+        """Read the file; UserError if there is none, if it is damaged, or if it is something else.
+
+        Not `whole`, it has no arrays: they are not read, nor is the SHA-256 over them checked.
+        """
         try:
             if path.exists() and not path.is_file():
                 raise UserError("not a file")
@@ -113,15 +116,16 @@ class Checkpoint:
                 content, hashed = _content(file.metadata() or {})
                 step, settings = content["step"], read(Settings, content["settings"], "settings")
                 _require_arrays(file, settings)
-                arrays = file.get_tensors()  # only now: another model may be larger than the memory
-            if content["sha256"] != _sha256(arrays, hashed):
+                arrays = file.get_tensors() if whole else {}  # only now: another model may be larger than the memory
+            if whole and content["sha256"] != _sha256(arrays, hashed):
                 raise UserError("damaged, its content is not what its SHA-256 says; use another copy")
             if name := _not_finite(arrays):
                 raise UserError(f"{name} is not finite")
             history = read(tuple[Stage, ...], content["history"], "history")
             if not 0 <= read(int, step, "step") <= MAXIMUM_STEP:
                 raise UserError(f"step: must be from 0 to {MAXIMUM_STEP}, not {step}")
-            groups = [{name: arrays[prefix + name] for name in settings.network.shapes} for prefix in PREFIXES]
+            names = settings.network.shapes if whole else ()
+            groups = [{name: arrays[prefix + name] for name in names} for prefix in PREFIXES]
             best = read(Best | None, content.get("best"), "best")
             return cls(TrainingState(step, *groups), settings, history, best, content["sha256"])
         except FileNotFoundError:

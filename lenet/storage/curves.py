@@ -3,6 +3,7 @@
 Every process writes a file of its own, and no file that exists is changed: a TensorBoard that is open reads on.
 """
 
+import shutil
 import time
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -71,6 +72,13 @@ class EventWriter:
 def event_files(folder: Path) -> list[Path]:
     """Return a folder's event files, the oldest first."""
     return sorted(folder.glob(PATTERN))
+
+
+def copy_events(source: Path, target: Path) -> None:
+    """Copy a folder's event files to another one."""
+    for path in event_files(source):
+        target.mkdir(exist_ok=True)
+        shutil.copyfile(path, target / path.name)
 
 
 def read_curves(folder: Path) -> dict[str, Curve]:

@@ -10,13 +10,12 @@ from typing import IO, TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from lenet.dataset import MNIST
-from lenet.errors import UserError, notice
+from lenet.errors import HeldError, UserError, notice
 from lenet.log import PARTS
 from lenet.settings import Settings
 from lenet.storage.checkpoint import Checkpoint
-from lenet.storage.curves import Curve, event_files, read_curves
-from lenet.system.files import TEMPORARY, copy, lock, move_aside, replacing, writing
+from lenet.storage.curves import Curve, copy_events, read_curves
+from lenet.system.files import TEMPORARY, copy, is_locked, lock, move_aside, replacing, writing
 from lenet.system.streams import command_line
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
 AnyPath = str | Path
 CHECKPOINT = "checkpoint.safetensors"
+RESULT, PREDICTIONS = "result.json", "predictions.npy"
 BEST = "best.safetensors"  # the checkpoint of the lowest cross-entropy of all held-out images
 
 
@@ -40,18 +40,6 @@ class Run:
     def of(cls, log_dir: Path, settings: Settings, framework: str) -> Self:
         """Return the run that these settings and this framework have in a log folder."""
         return cls(log_dir / settings.variant / framework / f"seed-{settings.seed}" / CHECKPOINT)
-
-    @classmethod
-    def own(cls, log_dir: Path, settings: Settings, framework: str, training: bool) -> Self:
-        """Return the run of these settings on this data or on MNIST; to train on, also that of the config's own."""
-        wanted = [settings]
-        if training and settings.config.architecture == settings.architecture:
-            wanted.append(Settings.of(settings.config, settings.data, seed=settings.seed))
-        like_mnist = settings.data.size == MNIST.size and len(settings.data.classes) == len(MNIST.classes)
-        known = (settings.data, MNIST) if like_mnist else (settings.data,)
-        candidates = [each.on(data) for each in wanted for data in known]
-        runs = [cls.of(log_dir, each, framework) for each in candidates]
-        return next((run for run in runs if run.exists), runs[0])
 
     @classmethod
     def at(cls, path: Path) -> Self:
@@ -72,6 +60,16 @@ class Run:
         return self.path.parent
 
     @property
+    def is_tested(self) -> bool:
+        """Whether there are a result and the predictions that it is of."""
+        return all((self.folder / name).is_file() for name in (RESULT, PREDICTIONS))
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a process trains here."""
+        return is_locked(self.folder.with_name(f"{self.folder.name}.lock"))
+
+    @property
     def checkpoint(self) -> Checkpoint:
         """The settings, the history and the last saved state; UserError if there is none."""
         return Checkpoint.load(self.path)
@@ -79,13 +77,13 @@ class Run:
     @property
     def result(self) -> dict[str, Any]:
         """The content of result.json; UserError if there is none."""
-        result: dict[str, Any] = self._read("result.json", lambda path: json.loads(path.read_text(encoding="utf-8")))
+        result: dict[str, Any] = self._read(RESULT, lambda path: json.loads(path.read_text(encoding="utf-8")))
         return result
 
     @property
     def predictions(self) -> np.ndarray:
         """The probabilities of the test images after the last step, float32 [n, classes]; UserError without them."""
-        predictions: np.ndarray = self._read("predictions.npy", np.load)
+        predictions: np.ndarray = self._read(PREDICTIONS, np.load)
         return predictions
 
     def _read(self, name: str, read: Callable[[Path], Any]) -> Any:
@@ -133,9 +131,9 @@ class Run:
 
     def write(self, predictions: np.ndarray, result: dict[str, Any]) -> None:
         """Write predictions.npy, then result.json."""
-        with replacing(self.folder / "predictions.npy") as temporary, temporary.open("wb") as file:
+        with replacing(self.folder / PREDICTIONS) as temporary, temporary.open("wb") as file:
             np.save(file, predictions.astype(np.float32))
-        with replacing(self.folder / "result.json") as temporary:
+        with replacing(self.folder / RESULT) as temporary:
             temporary.write_text(json.dumps(result, indent=2), encoding="utf-8")
 
     def keep_best(self, saved: Checkpoint) -> None:
@@ -146,47 +144,51 @@ class Run:
             with replacing(best) as temporary:
                 copy(self.path, temporary)
 
-    def take(self, source: "Run | None" = None, sha256: str = "") -> IO[str]:
-        """Make the folder ready and keep it to this process until the lock, which is returned, is closed.
+    def has_best(self, start: Checkpoint) -> bool:
+        """Whether best.safetensors is the best that a checkpoint knows."""
+        try:
+            return start.best is not None and Checkpoint.load(self.folder / BEST, whole=False).best == start.best
+        except UserError:
+            return False
 
-        The run goes on from `source`, or from step 0. A run from step 0 moves a run that is here aside; a run that goes
-        on from elsewhere begins with the curves from there. UserError if another process trains here, if a run is in
-        the way, if `source` is not as it was when its `sha256` was read, or if the folder cannot be written.
-        """
+    def forget(self) -> None:
+        """Remove the checkpoints; what the run came to stays."""
+        for path in (self.folder / BEST, self.path):
+            path.unlink(missing_ok=True)
+
+    def lock(self) -> IO[str]:
+        """Keep the folder to this process until the file that is returned is closed; UserError if it cannot be kept."""
         try:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
-            held = lock(self.folder.with_name(f"{self.folder.name}.lock"))
+            return lock(self.folder.with_name(f"{self.folder.name}.lock"))
         except BlockingIOError as error:
-            raise UserError(f"{error} trains in {self.folder}; wait for it, or choose another --seed") from None
+            raise HeldError(f"{error} trains in {self.folder}; wait for it, or choose another --seed") from None
         except OSError as error:
             raise UserError(f"cannot write to the log folder: {error}; choose another with --log_dir") from None
-        try:
-            self._make_ready(source, sha256)
-        except BaseException:
-            held.close()
-            raise
-        return held
 
-    def _make_ready(self, source: "Run | None", sha256: str) -> None:
+    def make_ready(self, source: "Run | None" = None, start: Checkpoint | None = None) -> None:
+        """Make the folder, which is locked, ready for a run that goes on from `source`, or begins at step 0.
+
+        `start` was read from the source. A run from step 0 moves a run that is here aside; a run that goes on from
+        elsewhere begins with the curves from there. UserError if a run is in the way, if the source has changed since,
+        or if the folder cannot be written.
+        """
         with writing(self.folder):
             here = source is not None and source.path.resolve() == self.path.resolve()
             if here:
-                if (found := self.checkpoint).sha256 != sha256:
+                if (found := self.checkpoint).sha256 != (start and start.sha256):
                     raise UserError(f"another process has just trained in {self.folder}; start this one again")
                 self.keep_best(found)  # a process that was killed may have saved it without
             if source and not here and self.exists:
-                raise UserError(
-                    f"there is a run in {self.folder} already; go on with it by --load {command_line(self.folder)}, "
-                    "or choose another --log_dir for this one"
-                )
-            if not here and (self.exists or (source and self.folder.exists())):
+                text = f"there is a run in {self.folder} already; go on with it by --load {command_line(self.folder)}"
+                raise UserError(f"{text}, or choose another --log_dir for this one")
+            if not here and (self.exists or (self.folder / RESULT).exists() or (source and self.folder.exists())):
                 notice(f"the run that was in {self.folder} is in {move_aside(self.folder)} now")
             self.folder.mkdir(exist_ok=True)
             for leftover in self.folder.glob(f"*{TEMPORARY}"):  # of a process that was killed while it saved
                 leftover.unlink()
             if source and not here:
-                curves = (file for part in PARTS for file in event_files(source.folder / part))
-                for path in [*source.folder.glob(BEST), *curves]:
-                    target = self.folder / path.relative_to(source.folder)
-                    target.parent.mkdir(exist_ok=True)
-                    shutil.copyfile(path, target)
+                for part in PARTS:
+                    copy_events(source.folder / part, self.folder / part)
+                if start and source.has_best(start):
+                    shutil.copyfile(source.folder / BEST, self.folder / BEST)

@@ -71,8 +71,18 @@ class Selection:
 
     def _source(self, data: DatasetInfo, training: bool) -> Run:
         if isinstance(self.load, bool):
-            return Run.own(self.log_dir, self._wanted(data), self.framework, training)
+            return self._own(self._wanted(data), training)
         return Run.at(Path(self.load))
+
+    def _own(self, settings: Settings, training: bool) -> Run:
+        """Return the run of these settings on this data or on MNIST; to train on, also that of the config's own."""
+        wanted, data = [settings], settings.data
+        if training and settings.config.architecture == settings.architecture:
+            wanted.append(Settings.of(settings.config, data, seed=settings.seed))
+        like_mnist = data.size == MNIST.size and len(data.classes) == len(MNIST.classes)
+        known = (data, MNIST) if like_mnist else (data,)
+        runs = [Run.of(self.log_dir, each.on(data), self.framework) for each in wanted for data in known]
+        return next((run for run in runs if run.exists), runs[0])
 
     def _found(self, source: Run) -> Checkpoint:
         """Return a run's checkpoint; UserError if there is none, or if its architecture is not the wanted one."""

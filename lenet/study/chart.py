@@ -31,9 +31,15 @@ class Chart:
         return self.parts[part][0], np.mean([*self.merged(part).values()], axis=0)
 
     @property
+    def last_window(self) -> float:
+        """The mean in training over the last WINDOW steps."""
+        steps, mean = self.mean("train")
+        return float(mean[np.searchsorted(steps, steps[-1] - WINDOW / 2)])
+
+    @property
     def agrees(self) -> bool:
         """Whether one line stands for all frameworks."""
-        return all(gap(lines) <= AGREEMENT * self.highest for _, lines in self.parts.values())
+        return all((gap(lines) or 0) <= AGREEMENT * self.highest for _, lines in self.parts.values())
 
 
 def smooth(curve: Curve) -> np.ndarray:
@@ -49,8 +55,8 @@ def smooth(curve: Curve) -> np.ndarray:
     return means
 
 
-def gap(lines: Lines) -> float:
-    """How far two frameworks are apart at the same seed and step, at most; 0 with one framework."""
+def gap(lines: Lines) -> float | None:
+    """How far two frameworks are apart at the same seed and step, at most; None where no seed has two."""
     seeds = {seed for of_framework in lines.values() for seed in of_framework}
     by_seed = [[values[seed] for values in lines.values() if seed in values] for seed in seeds]
-    return max(float(np.ptp(values, axis=0).max()) for values in by_seed)
+    return max((float(np.ptp(values, axis=0).max()) for values in by_seed if len(values) > 1), default=None)

@@ -13,6 +13,7 @@ from typing import Any
 
 from scipy import stats
 
+EQUAL = 1e-9  # less is rounding
 LEVEL = 0.95  # of the intervals, and 1 - that of the tests
 Result = dict[str, Any]  # as result.json has it
 
@@ -38,7 +39,7 @@ class Difference:
     """A config's accuracy minus the baseline's, paired by seed, and the p-value of no difference after Holm."""
 
     mean: Mean
-    p: float | None  # None with one seed
+    p: float | None  # None with one seed, and where all seeds have the same difference
 
     @property
     def is_shown(self) -> bool:
@@ -55,10 +56,10 @@ def by_seed(results: Sequence[Result], key: str) -> dict[int, float]:
 
 
 def against(baseline: dict[int, float], others: Sequence[dict[int, float]]) -> list[Difference]:
-    """Compare other configs with the baseline, seed by seed; each has a value a seed."""
+    """Compare other configs with the baseline, seed by seed; each has a value a seed, and at least one seed with it."""
     differences = [[values[seed] - baseline[seed] for seed in values.keys() & baseline.keys()] for values in others]
-    adjusted = iter(holm([_p(values) for values in differences if len(values) > 1]))
-    return [Difference(Mean.of(values), next(adjusted) if len(values) > 1 else None) for values in differences]
+    adjusted = iter(holm([_p(values) for values in differences if _can_test(values)]))
+    return [Difference(Mean.of(values), next(adjusted) if _can_test(values) else None) for values in differences]
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -79,8 +80,11 @@ def largest_gap(results: Sequence[Result], key: str) -> float | None:
     return max(gaps, default=None)
 
 
+def _can_test(differences: Sequence[float]) -> bool:
+    """Whether the seeds vary: the test divides by their deviation. Few test images can make them equal."""
+    return len(differences) > 1 and stdev(differences) > EQUAL
+
+
 def _p(differences: Sequence[float]) -> float:
     """The two-sided p-value of a mean of zero, by Student's t test."""
-    if stdev(differences) == 0:  # the test divides by it
-        return 1.0 if differences[0] == 0 else 0.0
     return float(stats.ttest_1samp(differences, 0).pvalue)

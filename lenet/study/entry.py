@@ -1,5 +1,6 @@
 """Entry: one variant in a report, with its finished runs."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
@@ -10,13 +11,14 @@ import numpy as np
 from lenet import metrics
 from lenet.dataset import MNIST
 from lenet.network import Network
-from lenet.settings import Settings
+from lenet.settings import Settings, to_text
 from lenet.storage.curves import Curve
 from lenet.study import comparison
 from lenet.study.chart import Chart, Lines, gap, smooth
 from lenet.study.comparison import Mean
-from lenet.study.plan import Member
+from lenet.study.member import Member
 
+LARGE = ("settings", "history")
 REPORTED_STEPS = 1000  # of the 2017 report
 
 
@@ -62,8 +64,25 @@ class Entry:
 
     @cached_property
     def results(self) -> list[dict[str, Any]]:
-        """The result of each run."""
-        return [member.run.result for member in self.members]
+        """The result of each run, without the settings, which the run has."""
+        results = [member.run.result for member in self.members]
+        return [{key: value for key, value in result.items() if key not in LARGE} for result in results]
+
+    @property
+    def pairs(self) -> list[tuple[Member, dict[str, Any]]]:
+        """Each run with its result."""
+        return [*zip(self.members, self.results, strict=True)]
+
+    def value(self, key: str) -> Any:
+        """Return a setting by the key that --set takes, or the `config`; None if the architecture has none."""
+        if key == "conv":  # its keys are settings, too
+            return to_text([dataclasses.asdict(conv) for conv in self.settings.architecture.conv])
+        return self.values.get(key)
+
+    @cached_property
+    def values(self) -> dict[str, Any]:
+        """The settings by key."""
+        return self.settings.values
 
     @property
     def reported(self) -> float | None:
@@ -80,15 +99,20 @@ class Entry:
         """Seed -> the test accuracy in %, the mean over its frameworks."""
         return {seed: 100 * value for seed, value in comparison.by_seed(self.results, "test_accuracy").items()}
 
-    @property
+    @cached_property
     def accuracy(self) -> Mean:
         """The mean test accuracy over the seeds, in %."""
         return Mean.of([*self.accuracies.values()])
 
-    @property
+    @cached_property
     def validation_accuracy(self) -> float:
-        """The mean accuracy on all held-out images; 0 if a run does not have it."""
-        return float(np.mean([result.get("validation_accuracy", 0) for result in self.results]))
+        """The mean accuracy on all held-out images in %; 0 if a run does not have it."""
+        return 100 * float(np.mean([result.get("validation_accuracy", 0) for result in self.results]))
+
+    @cached_property
+    def validation_cross_entropy(self) -> float:
+        """The mean cross-entropy on them in nats; infinite if a run does not have it."""
+        return float(np.mean([result.get("validation_cross_entropy", np.inf) for result in self.results]))
 
     def gap(self, key: str) -> float | None:
         """Return how far apart two frameworks' results are at the same seed, at most; None with one framework."""
@@ -118,9 +142,14 @@ class Entry:
 
     @property
     def has_curves(self) -> bool:
-        """Whether every run has some; with --log none there are none."""
-        parts = [part for run in self._curves.values() for part in run.values()]
-        return all("accuracy" in part and len(part["accuracy"].steps) for part in parts)
+        """Whether every run has them from its first to its last step; --log none leaves them out."""
+        for member, run in self._curves.items():
+            if not all("accuracy" in part and len(part["accuracy"].steps) for part in run.values()):
+                return False
+            steps = run["train"]["accuracy"].steps
+            if (steps[0], steps[-1]) != (1, member.steps):
+                return False
+        return True
 
     def chart(self, tag: str) -> Chart:
         """Return the curves of `accuracy` or `cross_entropy`."""
@@ -132,8 +161,8 @@ class Entry:
         return Chart(tag, highest, parts, tested)
 
     @property
-    def widest_gap(self) -> float:
-        """How far two frameworks' cross-entropies of the same training batch are apart, at most."""
+    def widest_gap(self) -> float | None:
+        """How far two frameworks' cross-entropies of the same training batch are apart, at most; None with one."""
         return gap(self._lines("train", "cross_entropy", lambda curve: curve.values)[1])
 
     def _lines(self, part: str, tag: str, values: Callable[[Curve], np.ndarray]) -> tuple[np.ndarray, Lines]:
@@ -152,6 +181,7 @@ class Entry:
         return self.members[0].run.predictions
 
     @property
-    def kernels(self) -> np.ndarray:
-        """The first layer's kernels of the run that is shown [height, width, channels, filters]."""
-        return self.members[0].run.checkpoint.state.parameters["conv1/kernel"]
+    def kernels(self) -> np.ndarray | None:
+        """The first layer's kernels of the run that is shown [height, width, channels, filters], if they were kept."""
+        run = self.members[0].run
+        return run.checkpoint.state.parameters["conv1/kernel"] if run.exists else None

@@ -71,7 +71,7 @@ def curves(figure: Figure, chart: Chart) -> None:
             axes.plot(steps[chosen], values.mean(axis=0), color=hue, linestyle=dashes, linewidth=1.6, label=label)
     last = max(steps[-1] for steps, _ in chart.parts.values())
     marks: dict[str, Any] = {
-        "color": "C2",
+        "color": matplotlib.rcParams["text.color"],
         "markersize": 6,
         "markeredgewidth": 1.5,
         "clip_on": False,
@@ -86,16 +86,32 @@ def curves(figure: Figure, chart: Chart) -> None:
 def comparison(figure: Figure, charts: dict[str, Chart]) -> None:
     """Draw every config's error in validation, the mean over seeds and frameworks, on a logarithmic scale."""
     axes = figure.subplots()
-    order = sorted(charts, key=lambda name: charts[name].mean("validation")[1][-1])
-    for i, name in enumerate(order):
+    for i, name in enumerate(reversed(charts)):  # they are given with the best first
         steps, accuracy = charts[name].mean("validation")
         dashes = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)))[i // 4 % 3]
         axes.plot(steps, 100 * (1 - accuracy), color=f"C{i % 4}", linestyle=dashes, linewidth=1.5, label=name)
-    axes.set(xlabel="step", ylabel="error in validation, %", yscale="log")
+    axes.set(xlabel="step", ylabel="error in validation, %")
+    axes.set_yscale("log", nonpositive="clip")  # an error may be zero
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else "")
     axes.grid(which="both", linewidth=0.5)
     figure.legend(loc="outside right upper", fontsize=8, reverse=True)
+
+
+def response(figure: Figure, key: str, lines: dict[str, dict[float, float]]) -> None:
+    """Draw the mean error in validation over the values of a setting, a line a config."""
+    axes = figure.subplots()
+    for i, (name, accuracies) in enumerate(lines.items()):
+        errors = [100 - accuracy for accuracy in accuracies.values()]
+        dashes = ("-", (0, (5, 1.5)))[i // 4 % 2]
+        axes.plot([*accuracies], errors, "o", linestyle=dashes, color=f"C{i % 4}", markersize=4, label=name)
+    values = [value for accuracies in lines.values() for value in accuracies]
+    if min(values) > 0 and max(values) >= 10 * min(values):
+        axes.set_xscale("log")
+    axes.set(xlabel=key, ylabel="error in validation, %")
+    axes.grid(which="both", linewidth=0.5)
+    if len(lines) > 1:
+        figure.legend(loc="outside lower center", ncols=3, fontsize=8)
 
 
 def overview(

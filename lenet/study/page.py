@@ -7,6 +7,8 @@ from pathlib import Path
 
 import markdown
 
+SCRIPT = Path(__file__).with_name("table.js")
+LONG = 50  # rows
 STYLE = """
 :root { color-scheme: light dark; --ink: #1f2328; --page: #ffffff; --line: #d0d7de; --shade: #f6f8fa; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --page: #0d1117; --line: #30363d; --shade: #161b22; } }
@@ -21,6 +23,7 @@ table { border-collapse: collapse; font-size: 14px; font-variant-numeric: tabula
 th, td { padding: .3rem .6rem; border: 1px solid var(--line); text-align: right; vertical-align: top; }
 th { background: var(--shade); }
 th:first-child, td:first-child { font-weight: 600; text-align: left; }
+th[aria-sort]::after { content: " ↓"; } th[aria-sort="ascending"]::after { content: " ↑"; }
 a { color: inherit; }
 pre, code { background: var(--shade); white-space: pre-wrap; }
 @media (max-width: 700px) { /* a row of a table is a list of its cells, each after its column's name */
@@ -43,7 +46,9 @@ def page(text: str, folder: Path) -> str:
     body = markdown.markdown(text, extensions=["tables"])
     body = re.sub(r'src="([^"]+\.svg)"', inline, body)
     body = re.sub(r"<table>.*?</table>", _labelled, body, flags=re.DOTALL)
-    body = body.replace("<table>", '<div class="scroll"><table>').replace("</table>", "</table></div>")
+    body = re.sub(r"(<table.*?</table>)", r'<div class="scroll">\1</div>', body, flags=re.DOTALL)
+    if 'class="long"' in body:
+        body += f"\n<script>\n{SCRIPT.read_text(encoding='utf-8')}</script>"
     title = text.partition("\n")[0].removeprefix("# ")
     return (
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
@@ -53,7 +58,8 @@ def page(text: str, folder: Path) -> str:
 
 
 def _labelled(table: re.Match[str]) -> str:
-    """A table whose cells say their column, for a narrow page."""
+    """A table whose cells say their column, for a narrow page; a long one is sorted and paged by a script."""
     names = [re.sub("<.*?>", "", name) for name in re.findall(r"<th.*?>(.*?)</th>", table[0])]
     columns = itertools.cycle(names)
-    return re.sub(r"<td(.*?)>", lambda cell: f'<td data-label="{next(columns)}"{cell[1]}>', table[0])
+    named = re.sub(r"<td(.*?)>", lambda cell: f'<td data-label="{next(columns)}"{cell[1]}>', table[0])
+    return named.replace("<table>", '<table class="long">') if named.count("<tr>") > LONG else named

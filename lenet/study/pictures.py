@@ -1,6 +1,6 @@
 """Which pictures a report has, and how large each is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +8,22 @@ from lenet.dataset import Dataset
 from lenet.study import drawings, figures
 from lenet.study.chart import Chart
 from lenet.study.entry import Entry
+from lenet.study.groups import Dimension
 from lenet.system.streams import printable
 
 PIXELS_PER_INCH = 96  # of the page
 
 
 def draw(
-    folder: Path, entries: list[Entry], data: Dataset, reported: dict[str, float], charts: dict[str, Chart]
+    folder: Path,
+    entries: Sequence[Entry],
+    data: Dataset,
+    reported: dict[str, float],
+    charts: dict[str, Chart],
+    dimensions: Sequence[Dimension],
 ) -> dict[str, float]:
     """Draw the pictures of a report in place of those that are there; returns the width of each on the page."""
+    reported = {entry.name: reported[entry.name] for entry in entries if entry.name in reported}
     accuracies = {entry.name: [*entry.accuracies.values()] for entry in entries}
     means = {entry.name: entry.accuracy for entry in entries}
     longest = 0.08 * max(map(len, accuracies))
@@ -25,16 +32,20 @@ def draw(
     }
     if len(charts) > 1:
         pictures["comparison"] = ((4.8 + longest, 3.8), figures.comparison, (charts,))
+    for i, dimension in enumerate(dimensions, 1):
+        if dimension.is_numeric:
+            pictures[f"response-{i}"] = ((5.2, 3.6), figures.response, (dimension.key, dimension.lines))
     names = [printable(name) for name in data.info.classes]
     side = drawings.confusion_side(names)
     for entry in entries:
         predicted = entry.probabilities.argmax(axis=1)
         pictures |= {
             f"{entry.name}-architecture": ((1.1 * entry.boxes, 2.5), drawings.architecture, (entry.network,)),
-            f"{entry.name}-kernels": ((3.6, 2.4), drawings.kernels, (entry.kernels,)),
             f"{entry.name}-confusion": ((side, side), drawings.confusion, (data.test.labels, predicted, names)),
             f"{entry.name}-mistakes": ((4.4, 5.2), drawings.mistakes, (*data.test, entry.probabilities, names)),
         }
+        if (kernels := entry.kernels) is not None:
+            pictures[f"{entry.name}-kernels"] = ((3.6, 2.4), drawings.kernels, (kernels,))
         if entry.name in charts:
             for chart in (charts[entry.name], entry.chart("cross_entropy")):
                 pictures[f"{entry.name}-{chart.tag}"] = ((5.2, 3.6), figures.curves, (chart,))

@@ -1,154 +1,151 @@
-"""Plan: which runs a report needs, what each of them lacks, and the processes that train it."""
+"""Plan: which runs a study has, what each of them lacks, and how long and how large that is."""
 
-import dataclasses
-import json
-import os
-import signal
-import subprocess
-import sys
-import threading
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+import itertools
+import shutil
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any, Self
 
-from tqdm import tqdm
-
-from lenet.errors import NOTICE, UserError, notice, notice_once
+from lenet.errors import UserError
 from lenet.settings import Settings
-from lenet.storage.checkpoint import Stage
-from lenet.storage.run import Run
-from lenet.system.streams import print_line
+from lenet.study.member import Member
 
-STOP = getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM)  # the first is Windows'
-PROJECT = str(Path(__file__).parents[2])
+START_SECONDS = 4  # of a run's process and its framework, roughly
+UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
 @dataclass(frozen=True)
-class Member:
-    """A run of a study."""
+class Plan:
+    """The runs of a study, each once, and what is done of them; UserError if a folder has another run."""
 
-    settings: Settings
-    framework: str
-    run: Run
-    steps: int
+    members: Sequence[Member]
+    log_dir: Path
+    varied: tuple[str, ...] = ()  # the keys that a grid has values of
+    keep: str = "all"
+    save_every: int = 500
+    test_images: int = 10_000
 
     @classmethod
-    def of(cls, settings: Settings, framework: str, log_dir: Path, steps: int | None) -> Self:
-        """Return the run in a log folder, to be trained to the end of its schedule, or else for `steps`; UserError."""
-        last = settings.last_step(steps)
-        if steps not in (None, last):
-            notice_once(f"{settings.variant} is trained to step {last:,}, where its learning rate is zero")
-        return cls(settings, framework, Run.of(log_dir, settings, framework), last)
+    def of(
+        cls, settings: Iterable[Settings], frameworks: Sequence[str], steps: int | None, log_dir: Path, **more: Any
+    ) -> Self:
+        """Return the plan to train these settings in each framework; `more` are its other fields."""
+        pairs = dict.fromkeys(itertools.product(settings, frameworks))  # each once
+        return cls([Member.of(each, name, log_dir, steps) for each, name in pairs], log_dir, **more)
 
-    def __str__(self) -> str:
-        return f"{self.settings.variant} {self.framework} seed {self.settings.seed}"
-
-    @property
-    def is_complete(self) -> bool:
-        """Return whether nothing is missing: the run has its steps, and the test after the last of them.
-
-        UserError if its folder has another run than the beginning of this one.
-        """
-        if not self.run.exists:
-            return False
-        found, folder = self.run.checkpoint, self.run.folder
-        if found.settings != self.settings:
-            raise UserError(f"{folder} is another run: {found.settings.difference(self.settings)}")
-        if found.state.step and found.history != (Stage(0, self.framework, self.settings),):
-            raise UserError(f"{folder} has another history: other settings or frameworks trained a part of it")
-        if (step := found.state.step) > self.steps:
-            raise UserError(f"{folder} already has {step} steps; use --train_num {step}, not {self.steps}")
-        return found.state.step == self.steps and self._is_tested
+    @cached_property
+    def done(self) -> dict[Member, tuple[int, bool]]:
+        """What is done of each; UserError with the first reason, if a folder has another run."""
+        done, reasons = {}, []
+        for member in self.members:
+            try:
+                done[member] = member.look()
+            except UserError as error:
+                reasons.append(str(error))
+        if reasons:
+            others = f" (and {len(reasons) - 1} more like it)" if len(reasons) > 1 else ""
+            raise UserError(
+                f"{reasons[0]}{others}; a report moves no run aside: choose another --log_dir, or move it away yourself"
+            )
+        return done
 
     @property
-    def _is_tested(self) -> bool:
-        try:
-            return bool(self.run.result["step"] == self.steps and len(self.run.predictions))
-        except (UserError, LookupError, TypeError):
-            return False
+    def lacking(self) -> list[Member]:
+        """The runs that lack something."""
+        return [member for member, (_, is_complete) in self.done.items() if not is_complete]
 
-
-def incomplete(members: Sequence[Member]) -> list[Member]:
-    """Return the members that lack something; UserError, with the first reason, if a folder has another run."""
-    lacking, reasons = [], []
-    for member in members:
-        try:
-            if not member.is_complete:
-                lacking.append(member)
-        except UserError as error:
-            reasons.append(str(error))
-    if reasons:
-        others = f" (and {len(reasons) - 1} more like it)" if len(reasons) > 1 else ""
-        raise UserError(
-            f"{reasons[0]}{others}; a report moves no run aside: choose another --log_dir, or move it away yourself"
+    def bytes(self, jobs: int) -> int:
+        """Return how much of the disk the runs that lack something take, at most; `jobs` are trained at once."""
+        checkpoints = sorted((member.checkpoint_bytes for member in self.lacking), reverse=True)
+        others = sum(member.other_bytes(self.test_images) for member in self.lacking)
+        if self.keep == "results":
+            return others + 3 * sum(checkpoints[:jobs])  # the last, the best, and one that is being written
+        stay = (2 if member.steps > self.save_every else 1 for member in self.lacking)
+        return (
+            others
+            + sum(checkpoints[:jobs])
+            + sum(n * m.checkpoint_bytes for n, m in zip(stay, self.lacking, strict=True))
         )
-    return lacking
+
+    @property
+    def free_bytes(self) -> int:
+        """How much of the disk is free."""
+        folder = next(path for path in (self.log_dir.absolute(), *self.log_dir.absolute().parents) if path.exists())
+        return shutil.disk_usage(folder).free
+
+    def require_disk(self, jobs: int) -> None:
+        """Raise UserError if the runs do not fit on the disk."""
+        if (needed := self.bytes(jobs)) > (free := self.free_bytes):
+            advice = "choose another --log_dir" + (", or --keep results" if self.keep == "all" else "")
+            raise UserError(f"the runs take up to {size(needed)} in {self.log_dir}, {size(free)} are free; {advice}")
+
+    def seconds(self) -> float | None:
+        """Return how long the runs that lack something take, one after the other; None if nothing says so.
+
+        By the speed of those that are trained: of the same variant in the same framework, or else of the framework,
+        or else of all, in proportion to the arithmetic.
+        """
+        speeds: dict[tuple[str, ...], tuple[float, int]] = {}
+        for member, (_, is_complete) in self.done.items():
+            if is_complete and (took := _seconds(member)):
+                for key in _kinds(member):
+                    seconds, multiply_adds = speeds.get(key, (0.0, 0))
+                    speeds[key] = seconds + took, multiply_adds + member.multiply_adds
+        total = 0.0
+        for member in self.lacking:
+            known = next((speeds[key] for key in _kinds(member) if key in speeds), None)
+            if known is None:
+                return None
+            left = 1 - self.done[member][0] / member.steps
+            total += START_SECONDS + left * member.multiply_adds * known[0] / known[1]
+        return total
+
+    def text(self, jobs: int) -> str:
+        """Return a line a run, and then how many there are, how long they take and how large they are."""
+        lines = []
+        for member, (step, is_complete) in self.done.items():
+            state = "done" if is_complete else f"{step:,} of {member.steps:,} steps"
+            lines.append(f"{member}: {state}")
+        variants = len({member.settings.variant for member in self.members})
+        lines.append("")
+        lines.append(f"{len(self.members):,} runs of {variants:,} variants; {len(self.lacking):,} lack something.")
+        if self.lacking:
+            seconds = self.seconds()
+            known = (
+                f"about {duration(seconds / max(1, jobs))}" if seconds is not None else "unknown until one is trained"
+            )
+            lines.append(f"Time: {known}, {jobs} at once, by the speed of those that are trained.")
+            lines.append(f"Disk: up to {size(self.bytes(jobs))} in {self.log_dir}; {size(self.free_bytes)} are free.")
+        return "\n".join(lines)
 
 
-def train(lacking: Sequence[Member], total: int, jobs: int, flags: dict[str, Any], lock: IO[str]) -> dict[Member, str]:
-    """Bring the runs to their last step, `jobs` at once; returns the error of each that failed: a line, or a traceback.
+def _kinds(member: Member) -> list[tuple[str, ...]]:
+    """What a run is like, the nearest first."""
+    return [(member.settings.variant, member.framework), (member.framework,), ()]
 
-    The processes hold the lock, too, but on Windows: if this one is killed, the next report waits for its runs.
-    """
-    children: set[subprocess.Popen[str]] = set()
-    notices: set[str] = set()
-    interrupted = threading.Event()
-    path = os.pathsep.join(filter(None, [PROJECT, os.environ.get("PYTHONPATH")]))
-    # A terminal's Ctrl-C reaches this process alone, which forwards it once.
-    own_group: dict[str, Any] = {"process_group": 0, "pass_fds": [lock.fileno()]}
-    if os.name == "nt":
-        own_group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}  # type: ignore[attr-defined]
 
-    def run_to_end(member: Member) -> str:
-        task = {"settings": dataclasses.asdict(member.settings), "framework": member.framework, "steps": member.steps}
-        with subprocess.Popen(
-            [sys.executable, "-P", "-m", "lenet.study.child"],  # -P: no module comes from the current folder
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            env=os.environ | {"PYTHONPATH": path},
-            **own_group,
-        ) as child:
-            children.add(child)
-            if interrupted.is_set():  # it was started after the signal was forwarded
-                child.send_signal(STOP)
-            messages: str = child.communicate(json.dumps(task | flags))[1]
-            children.remove(child)
-        lines = messages.splitlines()
-        for line in lines:
-            if line.startswith(NOTICE) and line not in notices:  # of the processor, say: once is enough
-                notices.add(line)
-                with tqdm.external_write_mode(sys.stderr):
-                    notice(f"{member}: {line.removeprefix(NOTICE)}")
-        if child.returncode < 0:
-            return f"ended by {signal.Signals(-child.returncode).name}"
-        if child.returncode == 0:
-            return ""
-        is_bug = any(line.startswith("Traceback") for line in lines)  # keep tracebacks whole
-        return messages if is_bug else (lines or [f"exit code {child.returncode}"])[-1].removeprefix("lenet: ")
+def _seconds(member: Member) -> float:
+    """How long all its steps took, with their tests, by the speed of the last part of the run; 0 if it has none."""
+    result = member.run.result
+    if not (speed := result["images_per_second"]):
+        return 0.0
+    seconds = member.steps * member.settings.training.batch_size / speed
+    return float(seconds * (1 + result.get("evaluation_seconds", 0) / result["seconds"]))
 
-    errors = {}
-    bar = tqdm(total=total, initial=total - len(lacking), unit="run", disable=None)
-    with ThreadPoolExecutor(jobs) as pool, bar:
-        try:
-            futures = {pool.submit(run_to_end, member): member for member in lacking}
-            for count, future in enumerate(as_completed(futures), total - len(lacking) + 1):
-                member = futures[future]
-                if error := future.result():
-                    errors[member] = error
-                else:
-                    accuracy = 100 * member.run.result["test_accuracy"]
-                    with tqdm.external_write_mode(sys.stderr):
-                        print_line(f"{member}: test accuracy {accuracy:.2f} %, run {count} of {total}", sys.stderr)
-                bar.update()
-        except BaseException:  # a signal: cancel the runs that wait, terminate those that run
-            interrupted.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            for child in list(children):
-                child.send_signal(STOP)
-            raise
-    return errors
+
+def size(count: float) -> str:
+    """Return a number of bytes as one reads it: 95 GB."""
+    power = 0
+    while count >= 999.5 and power < len(UNITS) - 1:
+        count, power = count / 1000, power + 1
+    return f"{count:.3g} {UNITS[power]}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time as one says it: 3 h 20 min."""
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lenet.study.chart import Chart
+from lenet.study.chart import WINDOW
 from lenet.study.comparison import Difference
 from lenet.study.entry import Entry
 
@@ -41,10 +41,12 @@ def of_entry(entry: Entry, baseline: Entry, difference: Difference | None) -> st
     if difference:
         points = difference.mean.value
         side = "above" if points > 0 else "below"
-        shown = "" if difference.p is None else f", p = {number(difference.p)}"
-        sentences.append(f"That is {abs(points):.2f} points {side} {baseline.name}{shown}.")
+        p = number(difference.p)
+        shown = f", p {p if p.startswith('<') else f'= {p}'} after Holm's correction" if p else ""
+        where = f"{abs(points):.2f} points {side}" if round(points, 2) else "level with"
+        sentences.append(f"That is {where} {baseline.name}{shown}.")
     if entry.has_curves:
-        sentences += _curves(entry.chart("accuracy"))
+        sentences += _curves(entry)
     return " ".join(sentences)
 
 
@@ -52,7 +54,7 @@ def number(p: float | None) -> str:
     """Return a p-value in two digits; nothing without one."""
     if p is None:
         return ""
-    return "less than 0.0001" if p < 1e-4 else f"{p:.2g}"
+    return "< 0.0001" if p < 1e-4 else f"{p:.2g}"
 
 
 def _times(entry: Entry, baseline: Entry) -> float | None:
@@ -63,15 +65,17 @@ def _times(entry: Entry, baseline: Entry) -> float | None:
     return float(np.mean(ratios)) if ratios else None
 
 
-def _curves(chart: Chart) -> list[str]:
+def _curves(entry: Entry) -> list[str]:
+    chart = entry.chart("accuracy")
     steps, validated = chart.mean("validation")
     passed = np.flatnonzero(validated >= THRESHOLD)
     first = f"passes {100 * THRESHOLD:.0f} % at step {steps[passed[0]]:,}" if len(passed) else "stays below 90 %"
     sentences = [f"The smoothed accuracy in validation {first}."]
-    gap = 100 * (chart.mean("train")[1][-1] - validated[-1])
-    if abs(gap) >= 0.5:
+    gap = 100 * chart.last_window - entry.validation_accuracy
+    if entry.validation_accuracy and abs(gap) >= 0.5:
         side = "above" if gap > 0 else "below"
-        sentences.append(f"At the end training is {abs(gap):.1f} points {side} validation.")
+        text = f"Over the last {WINDOW} steps training is {abs(gap):.1f} points {side} validation at the end"
+        sentences.append(f"{text}, on all held-out images.")
     return sentences
 
 

@@ -97,6 +97,9 @@ def lock(path: Path, wait: bool = False) -> IO[str]:
     try:
         file = path.open("a+")
         held = lock_descriptor(file.fileno(), blocking=wait)
+        if not held:  # the other process may only have looked whether it is free
+            time.sleep(0.1)
+            held = lock_descriptor(file.fileno(), blocking=False)
     except OSError as error:
         if error.errno not in NOT_SUPPORTED:
             raise
@@ -109,6 +112,15 @@ def lock(path: Path, wait: bool = False) -> IO[str]:
     file.write(str(os.getpid()))
     file.flush()
     return file
+
+
+def is_locked(path: Path) -> bool:
+    """Return whether a process holds the lock of a file; without locks, False."""
+    try:
+        with path.open("r+") as file:  # never made: where nobody has locked, there is no file
+            return not lock_descriptor(file.fileno(), blocking=False)
+    except OSError:
+        return False
 
 
 def _holder(file: IO[str]) -> str:

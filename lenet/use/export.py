@@ -11,7 +11,7 @@ import numpy as np
 import backends
 from lenet.data import load as read_data
 from lenet.errors import UserError, notice
-from lenet.storage.run import AnyPath, Run
+from lenet.storage.run import BEST, AnyPath, Run
 from lenet.system.files import move_aside, sync, writing
 from lenet.use import forward
 
@@ -66,7 +66,7 @@ def require_place(path: Path, ending: str, run: Run) -> None:
         raise UserError(f"{path} is a folder; choose another name")
     if ending == "/" and path.exists() and not ((path / "saved_model.pb").exists() or is_empty(path)):
         raise UserError(f"{path} is something else than a SavedModel; choose another name")
-    if path.resolve() == run.path.resolve():
+    if path.resolve() in (run.path.resolve(), (run.folder / BEST).resolve()):
         raise UserError(f"{path} is the run's checkpoint; choose another name")
 
 

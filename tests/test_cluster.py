@@ -1,0 +1,212 @@
+"""--cluster: a real Dask scheduler and its workers, on this machine."""
+
+import contextlib
+import importlib.util
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import PROJECT, notices, same_tensors
+
+from lenet.errors import UserError
+from lenet.storage.curves import read_curves
+from lenet.storage.run import Run
+from lenet.study import cluster
+from lenet.study.cluster import Cluster
+from lenet.study.worker import examine, versions
+from lenet.system.files import lock
+
+pytestmark = [
+    pytest.mark.framework,
+    pytest.mark.skipif(not importlib.util.find_spec("distributed"), reason="Dask is not installed"),
+]
+SECONDS = 60  # until a process is ready
+FLAGS = ("--config", "lenet5", "--framework", "pytorch", "--threads", 1)
+
+
+@contextlib.contextmanager
+def started(command, ready, folder=PROJECT, **environment):
+    """Start a process; yields it, and what `ready` finds in its stderr."""
+    paths = os.pathsep.join(filter(None, [environment.pop("PYTHONPATH", str(PROJECT)), ""]))
+    settings = {**os.environ, "PYTHONPATH": paths.strip(os.pathsep), **environment}
+    log = Path(folder, f"log-{time.monotonic_ns()}")
+    with log.open("w") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=file, env=settings, cwd=folder)
+    try:
+        deadline = time.monotonic() + SECONDS
+        while not (found := re.search(ready, log.read_text())):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+        yield process, found[found.re.groups and 1]
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def scheduler(tmp_path):
+    """The process and the address of a scheduler that listens on this machine alone."""
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
+    (tmp_path / "dask").mkdir()
+    with started([*command, "--no-dashboard"], r"Scheduler at:\s+(tcp://\S+)", tmp_path / "dask") as found:
+        yield found
+
+
+def worker(address, folder, **environment):
+    """Start a worker of one thread; yields its process."""
+    command = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny"]
+    return started([*command, "--no-dashboard"], r"Registered to:", folder / "dask", **environment)
+
+
+def test_a_cluster_trains_the_runs_that_this_machine_trains(report, scheduler, tmp_path):
+    _, address = scheduler
+    local = tmp_path / "local"
+    flags = (*FLAGS, "--seeds", 4, "--set", "dense=[84],[10]")
+    assert report(*flags, "--log_dir", local).wait() == 0
+    with worker(address, tmp_path), worker(address, tmp_path):
+        process = report(*flags, "--cluster", address, "--log_dir", tmp_path / "there")
+        out, err = process.communicate()
+    assert (process.returncode, notices(err)) == (0, [])
+    assert err.count(": test accuracy ") == 8
+    assert out == f"{tmp_path / 'there/report/report.html'}\n"
+    folders = [path.parent.relative_to(local) for path in local.glob("*/pytorch/seed-*/result.json")]
+    assert len(folders) == 8
+    for folder in folders:
+        assert same_tensors(local / folder, tmp_path / "there" / folder)
+    assert "one run at once on each of 2 Dask workers" in (tmp_path / "there/report/report.md").read_text()
+    assert not [*(tmp_path / "there").glob("probe-*")]
+
+
+def test_a_killed_worker_loses_nothing_and_no_run_is_trained_twice(report, scheduler, tmp_path, repeats):
+    _, address = scheduler
+    seeds, kills, steps = repeats((4, 2, 2000), (20, 10, 2000))
+    generator = random.Random(0)
+    flags = (*FLAGS, "--seeds", seeds, "--train_num", steps, "--save_every", 50, "--cluster", address)
+    with contextlib.ExitStack() as stack:
+        workers = [stack.enter_context(worker(address, tmp_path))[0] for _ in range(2)]
+        process = report(*flags, "--log_dir", tmp_path / "there")
+        for _ in range(kills):
+            time.sleep(generator.uniform(1, 5))
+            assert process.poll() is None, process.communicate()
+            victim = workers.pop(generator.randrange(len(workers)))
+            victim.send_signal(signal.SIGKILL)
+            workers.append(stack.enter_context(worker(address, tmp_path))[0])
+        _, err = process.communicate()
+        assert process.returncode == 0, err
+    assert "Traceback" not in err
+    runs = [Run.at(path.parent) for path in (tmp_path / "there").glob("*/pytorch/seed-*/result.json")]
+    assert len(runs) == seeds
+    for run in runs:
+        assert (run.checkpoint.state.step, len(run.checkpoint.history), run.is_held) == (steps, 1, False)
+        assert run.curves["train"]["accuracy"].steps.tolist() == list(range(1, steps + 1))
+    assert not [*(tmp_path / "there").glob("*/pytorch/seed-*.1")]
+    assert report(*flags[:-2], "--log_dir", tmp_path / "local", "--seeds", 1).wait() == 0
+    ((one,), (other,)) = ((tmp_path / name).glob("*/pytorch/seed-0") for name in ("there", "local"))
+    assert same_tensors(one, other)
+
+
+def test_ctrl_c_saves_every_run_and_a_lost_scheduler_is_said(report, scheduler, tmp_path):
+    server, address = scheduler
+    flags = (*FLAGS, "--seeds", 2, "--train_num", 100_000, "--cluster", address, "--log_dir", tmp_path / "there")
+
+    def training():
+        process = report(*flags)
+        while [Run.at(path).is_held for path in (tmp_path / "there").glob("*/pytorch/seed-?")] != [True, True]:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.05)
+        return process
+
+    with worker(address, tmp_path), worker(address, tmp_path):
+        process = training()
+        while not all(any(read_curves(path)) for path in (tmp_path / "there").glob("*/pytorch/seed-?/train")):
+            time.sleep(0.05)
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate()
+        assert time.monotonic() - began < 10
+        assert (process.returncode, out, notices(err)) == (130, "", ["main.py: stopped by SIGINT"])
+        runs = [Run.at(path) for path in (tmp_path / "there").glob("*/pytorch/seed-?")]
+        assert [run.is_held for run in runs] == [False, False]
+        steps = [run.checkpoint.state.step for run in runs]
+        assert min(steps) > 0
+
+        process = training()
+        server.send_signal(signal.SIGKILL)
+        out, err = process.communicate()
+        assert (process.returncode, out) == (1, "")
+        assert f"the scheduler at {address} is lost; start this again when it runs: it goes on" in err
+        assert "Traceback" not in err
+
+
+def test_the_runs_of_a_report_that_is_killed_save_and_end(report, scheduler, tmp_path):
+    _, address = scheduler
+    flags = (*FLAGS, "--seeds", 1, "--train_num", 100_000, "--cluster", address, "--log_dir", tmp_path / "there")
+    with worker(address, tmp_path):
+        process = report(*flags)
+        while not any(any(read_curves(path)) for path in (tmp_path / "there").glob("*/pytorch/seed-0/train")):
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.05)
+        process.kill()
+        process.communicate()
+        (folder,) = (tmp_path / "there").glob("*/pytorch/seed-0")
+        deadline = time.monotonic() + 10
+        while Run.at(folder).is_held:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert Run.at(folder).checkpoint.state.step > 0
+
+
+def test_a_worker_that_cannot_take_part_is_named(report, scheduler, tmp_path):
+    _, address = scheduler
+    flags = (*FLAGS, "--seeds", 1, "--cluster", address, "--log_dir", tmp_path / "there")
+
+    def refused(**environment):
+        with worker(address, tmp_path, **environment):
+            process = report(*flags)
+            out, err = process.communicate()
+        assert (process.returncode, out, err.count("\n")) == (2, "", 1)
+        return err
+
+    (tmp_path / "site").mkdir()
+    elsewhere = str(tmp_path / "site")
+    assert re.search(r"the worker tcp://\S+ cannot import lenet; ", refused(PYTHONPATH=elsewhere))
+    (tmp_path / "site/sitecustomize.py").write_text(
+        "import importlib.metadata as m; of = m.version\n"
+        "m.version = lambda name: '2.0.0' if name == 'torch' else of(name)\n"
+    )
+    err = refused(PYTHONPATH=os.pathsep.join([elsewhere, str(PROJECT)]))
+    assert re.search(r"the worker tcp://\S+ has torch 2\.0\.0, where this machine has 2\.\S+; install the same", err)
+    assert not [*tmp_path.glob("there/lenet5*")]
+
+
+def test_a_scheduler_that_is_not_there_and_one_without_workers(scheduler, monkeypatch, tmp_path):
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1)
+    for address, complaint in (
+        ("tcp://127.0.0.1:1", "no Dask scheduler answers at tcp://127.0.0.1:1"),
+        ("nonsense://x", "no Dask scheduler answers at nonsense://x"),
+        (scheduler[1], f"the scheduler at {scheduler[1]} has no worker; start some: dask worker {scheduler[1]}"),
+    ):
+        with pytest.raises(UserError) as raised:
+            Cluster(address, tmp_path / "there", ["numpy"])
+        assert complaint in str(raised.value)
+        assert "\n" not in str(raised.value)
+        assert not [*(tmp_path / "there").glob("probe-*")]
+
+
+def test_a_worker_is_examined(tmp_path):
+    wanted, probe = versions(["numpy"]), tmp_path / "probe"
+    assert "does not see" in examine(probe, wanted)
+    with lock(probe):
+        assert examine(probe, wanted) == ""
+        assert "has numpy " in examine(probe, wanted | {"numpy": "1.0"})
+        other = f"{wanted['lenet']}-other"
+        assert f"where this machine has {other}; install the same" in examine(probe, wanted | {"lenet": other})
+    assert "sees no lock" in examine(probe, wanted)
+    assert {path.name for path in tmp_path.iterdir()} == {"probe"}
