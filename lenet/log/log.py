@@ -25,7 +25,7 @@ Curves = Mapping[str, Sequence[float] | np.ndarray]  # tag -> the value at each 
 
 
 class Log:
-    """The event files of a run, from `first_step` on: train/, test/, validation/, and what is not a curve beside them.
+    """The event files of a run, from `first_step` on: curves in train/, test/ and validation/, all else in its folder.
 
     With detail `scalars` there are curves alone, with `none` nothing.
     """

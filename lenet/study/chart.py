@@ -45,7 +45,7 @@ class Chart:
 def smooth(curve: Curve) -> np.ndarray:
     """Return the mean over a window of WINDOW steps around each point.
 
-    Near an end the window is narrower, on both sides: it stays centred, so it lags behind no rise.
+    Near an end the window is narrower, on both sides: it stays centred, so the line rises where the data do.
     """
     steps, values = curve
     half = np.minimum(WINDOW / 2, np.minimum(steps - steps[0], steps[-1] - steps))
