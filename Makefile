@@ -4,7 +4,7 @@ FRAMEWORK ?= pytorch
 PYTEST = .venv/bin/python -m pytest --numprocesses 2 --dist loadfile
 TORTURE = $(addprefix tests/,test_kills.py test_faults.py test_signals.py test_damage.py test_parity.py \
 	test_predict.py test_export.py test_drawing.py test_names.py test_any_data.py \
-	test_every_machine.py)
+	test_every_machine.py test_cluster.py test_examples.py test_install.py)
 
 ifeq (,$(wildcard requirements/$(FRAMEWORK).txt))
 $(error FRAMEWORK is pytorch, tensorflow, keras or jax, not '$(FRAMEWORK)')

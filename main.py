@@ -15,7 +15,7 @@ from typing import Any
 import lenet
 from backends import FRAMEWORKS, MODULES
 from lenet.errors import exit_code
-from lenet.flags import Parser, arguments, check, choice, file_name, key_and_value, path, size, value_of, whole_number
+from lenet.flags import Parser, choice, file_name, key_and_value, path, size, value_of, whole_number
 from lenet.log import DETAILS
 from lenet.log.viewer import view
 from lenet.printing import print_place, print_run, print_text
@@ -26,7 +26,8 @@ from lenet.system.streams import prepare_streams
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Do what the flags say and return the exit code."""
-    return exit_code(lambda: dispatch(parse(argv)), "main.py")
+    words = sys.argv[1:] if argv is None else argv
+    return exit_code(lambda: dispatch(flag_parser().parse(words)), "main.py")
 
 
 def dispatch(flags: argparse.Namespace) -> int:
@@ -81,18 +82,29 @@ def tensorboard(tensorboard: bool, log_dir: Path = Path("logs"), **_: Any) -> in
     return view(log_dir)
 
 
-def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Return the flags as arguments of the API; UserError if one is wrong or they do not go together."""
+def flag_parser() -> Parser:
+    """Return the parser of all flags; docs/flags.md is made from it."""
     parser = Parser("main.py", description=__doc__, allow_abbrev=False)
     flag = parser.add_argument_group("what to do").add_argument
     switch: dict[str, Any] = {"action": "store_true", "default": None}
     flag("-t", "--train", **switch, help="train for --train_num steps, test, and save")
     flag("-e", "--test", **switch, help="test a run on the test images: this run, or the one of --load")
-    flag("--predict", nargs="+", action="extend", type=path, metavar="PATH", help="say what files or folders show")
+    flag(
+        "--predict",
+        nargs="+",
+        action="extend",
+        type=path,
+        metavar="PATH",
+        help="classify the pictures in files or folders",
+    )
     endings = ".onnx, .pt2, .pt, .safetensors, .keras, .html, or / for TensorFlow's SavedModel"
     flag("--export", action="append", type=file_name, metavar="FILE", help=f"write the model for others: {endings}")
-    flag("--describe", **switch, help="show what the data is, what the network is on it, and the settings")
-    flag("--report", **switch, help="train every config in every framework, and compare them in a report")
+    flag("--describe", **switch, help="print the data, the layers of the network and the settings")
+    flag(
+        "--report",
+        **switch,
+        help="train all configs without a schedule in all frameworks, and compare them in a report",
+    )
     flag("--tensorboard", **switch, help="show the runs in TensorBoard, on this machine, until Ctrl-C")
     flag("--version", action="version", version=f"lenet {lenet.__version__}", help="print the version and exit")
 
@@ -114,7 +126,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     batch_help = "images in a mini-batch (default: the checkpoint's, or the config's)"
     flag("--batch_size", **change, type=value_of("batch_size"), metavar="N", help=batch_help)
     flag("--precision", **choice(PRECISIONS), help="arithmetic of the layers (default: the checkpoint's, or float32)")
-    seed_help = "seed of the first parameters and of the batches (default: the checkpoint's, or 0)"
+    seed_help = "seed of the initial parameters and of the batches (default: the checkpoint's, or 0)"
     flag("--seed", type=whole_number(0), metavar="N", help=seed_help)
     data_help = "what to train on: a folder of IDX files or of pictures, a .csv or .npz file (default: mnist)"
     flag("--data", "--data_dir", type=path, metavar="PATH", help=data_help)
@@ -139,9 +151,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     flag("--device", **choice(DEVICES, {"cuda": "gpu"}), help="what computes (default: auto, a GPU if there is one)")
     threads_help = "number of threads (default: OMP_NUM_THREADS, or the cores)"
     flag("--threads", type=whole_number(1, os.cpu_count() or 1), metavar="N", help=threads_help)
-    flags = parser.parse(sys.argv[1:] if argv is None else argv)
-    check(flags, parser.error)
-    return arguments(flags)
+    return parser
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ class LeNet(Backend):
         with keras.device(self.device):
             images = keras.Input(network.image_shape, dtype="uint8")
             self.model = keras.Model(images, self._forward(images))
-            # Keras takes a beta's power in floatx, but its difference from 1 exactly: round both.
+            # Keras takes a beta's power in float32, but its difference from 1 exactly: round both.
             betas = [float(np.asarray(beta, self.dtype)) for beta in (BETA1, BETA2)]
             adam = FusedAdam(1.0) if on_tensorflow else keras.optimizers.Adam(1.0, *betas, EPSILON_HAT)
             adam.build(self.model.trainable_variables)

@@ -7,7 +7,7 @@ import time
 import numpy as np
 
 import backends
-from benchmarks.stock.stopwatch import images_per_second
+from benchmarks.stopwatch import images_per_second
 from lenet import config, data
 from lenet.config import read
 from lenet.settings import Settings

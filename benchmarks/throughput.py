@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.limit import LIBRARIES
-from benchmarks.stock.stopwatch import images_per_second
+from benchmarks.stopwatch import images_per_second
 from lenet.data import EMBEDDED
 from lenet.storage.curves import event_files, read_events
 from lenet.system.machine import lacks_bfloat16
@@ -59,7 +59,7 @@ def measure(mnist: str) -> Round:
     for framework, module in IMPORTS.items():
         say_when = "print('{\"first_step_at\":', time.time(), '}')"
         found[framework, "import"] = python("-c", f"import time, {module}; {say_when}")
-        found[framework, "stock"] = python("-m", f"benchmarks.stock.{framework}", str(STEPS), mnist)
+        found[framework, "stock"] = python("-m", "benchmarks.stock", framework, str(STEPS), mnist)
         for precision in PRECISIONS:
             found[framework, f"bare {precision}"] = python("-m", "benchmarks.bare", framework, precision, str(STEPS))
             found[framework, precision] = trainer(framework, precision)

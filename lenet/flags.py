@@ -22,7 +22,10 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{message} (python main.py --help lists the flags)")
 
     def parse(self, words: Sequence[str]) -> argparse.Namespace:
-        """Return the flags; hyphens in their names are taken for underscores: --log-dir is --log_dir."""
+        """Return the flags as arguments of the API; UserError if one is wrong or they do not go together.
+
+        Hyphens in their names are taken for underscores: --log-dir is --log_dir.
+        """
         names = [re.sub(r"^--\w[^=]*", lambda flag: "--" + flag[0][2:].replace("-", "_"), word) for word in words]
         flags, unknown = self.parse_known_args(names)
         for word in unknown:
@@ -32,7 +35,8 @@ class Parser(argparse.ArgumentParser):
                 self.error(f"'{word}' is neither a flag nor a flag's value{hint}")
             near = OTHER_NAMES.get(name.lower()) or closest(name, self._option_string_actions)
             self.error(f"there is no flag {name}" + (f"; did you mean {near}?" if near else ""))
-        return flags
+        check(flags, self.error)
+        return arguments(flags)
 
 
 def closest(text: str, names: Iterable[str]) -> str | None:

@@ -42,7 +42,9 @@ def test_help_names_every_flag_and_imports_no_framework():
 
 
 def test_a_flag_may_be_written_with_hyphens():
-    flags = main.parse(["--train", "--train-num", "5", "--log-dir=my-logs", "--load", "a--b-c", "--save-every", "2"])
+    flags = main.flag_parser().parse(
+        ["--train", "--train-num", "5", "--log-dir=my-logs", "--load", "a--b-c", "--save-every", "2"]
+    )
     assert (flags.steps, flags.save_every) == (5, 2)
     assert (str(flags.log_dir), str(flags.load)) == ("my-logs", "a--b-c")
 
@@ -99,9 +101,10 @@ def test_the_version_is_printed():
 
 
 def test_synonyms_are_taken():
-    flags = main.parse(["--train", "--train_num", "5", "--framework", "TF", "--device", "cuda", "--lr", "0.01"])
+    words = ["--train", "--train_num", "5", "--framework", "TF", "--device", "cuda", "--lr", "0.01"]
+    flags = main.flag_parser().parse(words)
     assert (flags.framework, flags.device, flags.changes) == ("tensorflow", "gpu", {"learning_rate": "0.01"})
-    assert main.parse(["--test", "--framework", "torch"]).framework == "pytorch"
+    assert main.flag_parser().parse(["--test", "--framework", "torch"]).framework == "pytorch"
 
 
 def test_a_log_folder_that_cannot_be_written_is_refused(framework, tmp_path, small_data):

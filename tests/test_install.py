@@ -1,7 +1,10 @@
 """pip install -e . and then lenet from another folder."""
 
+import re
+import shutil
 import subprocess
 import sys
+import textwrap
 
 import pytest
 from conftest import PROJECT
@@ -26,3 +29,16 @@ def test_an_editable_installation_is_imported_from_another_folder(small_data, tm
     step, folder = done.stdout.split()
     assert step == "2"
     assert (tmp_path / folder / "result.json").exists()
+
+
+@pytest.mark.framework
+def test_the_first_lines_of_the_readme_install_and_train(repeats, tmp_path):
+    if not repeats(False, True):
+        pytest.skip("in make torture")
+    shutil.copytree(PROJECT, tmp_path / "lenet", ignore=shutil.ignore_patterns(".venv", ".git", "logs"))
+    first = re.search(r"(?m)(^    .*\n)+", (PROJECT / "README.md").read_text())[0]
+    done = subprocess.run(
+        ["bash", "-ec", textwrap.dedent(first)], cwd=tmp_path / "lenet", capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "lenet pytorch seed 0 step 1000: test accuracy 97." in done.stdout

@@ -32,7 +32,7 @@ def choose_device(wanted: str, finds_gpu: Callable[[], bool], framework: str) ->
         return "cpu"
     found = finds_gpu()
     if wanted == "gpu" and not found:
-        raise UserError(f"{framework} finds no GPU that it can use (see the README's Flags); leave --device out")
+        raise UserError(f"{framework} finds no GPU that it can use (see docs/gpu.md); leave --device out")
     return "gpu" if found else "cpu"
 
 

@@ -1,0 +1,486 @@
+"""What LeNet does when a framework's own habit is left in place: python -m benchmarks.differences.
+
+Each row of the table is one habit that this project replaces by what all frameworks can do alike. It is trained twice,
+in processes of their own: as the project does it, and with the habit. What is done is kept in a file: started again, it
+goes on.
+"""
+
+import argparse
+import importlib
+import json
+import statistics
+import sys
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+import backends
+from benchmarks.throughput import python
+from lenet import config, data
+from lenet.architecture import Conv, same_padding
+from lenet.backend import BETA1, BETA2, EPSILON_HAT, Backend, TrainingState
+from lenet.dataset import Split
+from lenet.settings import Settings
+from lenet.storage.checkpoint import Checkpoint
+from lenet.system.machine import Precision, cores
+
+STEPS = (1, 40, 1000)  # after the first two the cross-entropy is compared, after the last the accuracy
+
+
+class Experiment:
+    """The project's own way. Each difference below changes one thing of it."""
+
+    framework, config = "pytorch", "lenet"
+    precision: Precision = "float32"
+    changes: ClassVar[dict[str, Any]] = {}
+    beside = ""  # the framework of the run that it is compared with, if it is another
+    compared = "test_accuracy"  # or told_accuracy
+
+    def __init__(self, seed: int) -> None:
+        self.seed, self.dataset, self.threads = seed, data.load(), cores()
+        chosen = config.load(self.config)
+        self.settings = Settings.of(chosen, self.dataset.info, self.changes, precision=self.precision, seed=seed)
+        self.examples, self.validation = self.dataset.hold_out(self.settings.validation)
+
+    def prepare(self) -> None:
+        """Change what the framework's module has, before the model is built."""
+
+    def start(self, backend: Backend) -> TrainingState:  # noqa: ARG002
+        """Return the state before the first step."""
+        return Checkpoint.initial(self.settings).state
+
+    def batch(self, step: int) -> np.ndarray:
+        """Return the examples that a step, from 0, trains on."""
+        batches = self.settings.training.batches(range(step, step + 1), self.seed, len(self.examples.images))
+        return batches.ravel()
+
+    def learning_rate(self, step: int) -> float:
+        """Return the learning rate of a step, from 0."""
+        return float(self.settings.training.learning_rates(range(step, step + 1))[0])
+
+    def told_accuracy(self, of_steps: list[float]) -> float:
+        """Return the training accuracy that is told at the end, from that of every batch."""
+        return of_steps[-1]
+
+    def run(self, steps: tuple[int, ...] = STEPS) -> dict[str, float]:
+        """Train; returns the cross-entropy of the held-out images on the way, and both accuracies at the end."""
+        lenet = backends.load(self.framework)
+        self.prepare()
+        backend = lenet(self.settings.network, self.precision, "cpu", self.threads)
+        backend.step = 0
+        backend.write_state(self.start(backend))
+        found, accuracies = {}, []
+        for step in range(steps[-1]):
+            batch, rate = self.batch(step), self.learning_rate(step)
+            images, labels = self.examples.images[batch], self.examples.labels[batch]
+            accuracies.append(float(backend.train(images[None], labels[None], np.array([rate]))[1][0]))
+            if step + 1 in steps[:-1]:
+                found[f"cross_entropy_{step + 1}"] = evaluate(backend, self.validation)[0]
+        found["test_accuracy"] = evaluate(backend, self.dataset.test)[1]
+        return found | {"told_accuracy": self.told_accuracy(accuracies)}
+
+
+def module(name: str) -> Any:
+    """Return a module whose content may be replaced."""
+    return importlib.import_module(name)
+
+
+def evaluate(backend: Backend, split: Split) -> tuple[float, float]:
+    """Return the mean cross-entropy in nats, and the accuracy."""
+    pieces = np.array_split(split.images, max(1, len(split.images) // 200))
+    logits = np.concatenate([backend.logits(piece) for piece in pieces]).astype(np.float64)
+    logits -= logits.max(axis=1, keepdims=True)
+    of_labels = logits[np.arange(len(logits)), split.labels] - np.log(np.exp(logits).sum(axis=1))
+    return float(-of_labels.mean()), float((logits.argmax(axis=1) == split.labels).mean())
+
+
+class Threads(Experiment):
+    """One thread in place of one a core: only the rounding differs."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self.threads = 1
+
+
+class OtherFramework(Experiment):
+    """TensorFlow in place of PyTorch, as this project has them: only the rounding differs."""
+
+    framework, beside = "tensorflow", "pytorch"
+
+
+class InitialOfPyTorch(Experiment):
+    """nn.Conv2d and nn.Linear draw kernels and biases uniformly, up to 1/√inputs; the 2017 report has a normal one."""
+
+    def start(self, backend: Backend) -> TrainingState:
+        """Keep what the module was built with."""
+        return backend.read_state()
+
+    def prepare(self) -> None:
+        """Seed what the module is built with."""
+        import torch
+
+        torch.manual_seed(self.seed)
+
+
+class InitialOfKeras(Experiment):
+    """Keras's layers draw kernels from Glorot's uniform distribution; biases begin at 0 in place of 0.1."""
+
+    framework = "keras"
+
+    def start(self, backend: Backend) -> TrainingState:
+        """Keep what the model was built with."""
+        return backend.read_state()
+
+    def prepare(self) -> None:
+        """Seed what the model is built with."""
+        import keras
+
+        keras.utils.set_random_seed(self.seed)
+
+
+class LearningRate(Experiment):
+    """Adam's default learning rate is 1e-3 in PyTorch and Keras; the 2017 report has 1e-4."""
+
+    def learning_rate(self, step: int) -> float:  # noqa: ARG002
+        """Return Adam's default."""
+        return 1e-3
+
+
+class EpsilonAfterCorrection(Experiment):
+    """torch.optim.Adam adds epsilon after it corrects the second moment's bias, TensorFlow and Keras before."""
+
+    def prepare(self) -> None:
+        """Call PyTorch's Adam with its own step in place of the last of all."""
+        import torch
+        from torch.optim.adam import adam
+
+        def adam_step(step: int, learning_rate: float, _: Any, parameters: Any, first: Any, second: Any) -> None:
+            with torch.no_grad():
+                adam(
+                    parameters,
+                    [parameter.grad for parameter in parameters],
+                    first,
+                    second,
+                    [],
+                    [torch.tensor(step - 1.0) for _ in parameters],
+                    fused=True,
+                    lr=learning_rate,
+                    beta1=BETA1,
+                    beta2=BETA2,
+                    eps=1e-8,
+                    weight_decay=0,
+                    amsgrad=False,
+                    maximize=False,
+                )
+
+        module("backends.pytorch").adam_step = adam_step
+
+
+class EpsilonOfKeras(Experiment):
+    """Adam's epsilon is 1e-7 by default in Keras, which is TensorFlow's, too; 1e-8 in PyTorch and in the paper."""
+
+    framework = "keras"
+
+    def prepare(self) -> None:
+        """Set it."""
+        module("backends._engines").EPSILON_HAT = 1e-7
+
+
+class OrderOfDataLoader(Experiment):
+    """DataLoader(shuffle=True) draws an order of its own from PyTorch's generator."""
+
+    def batch(self, step: int) -> np.ndarray:
+        """Return the batch in the order of torch.randperm."""
+        import torch
+
+        batches = len(self.examples.images) // 100
+        generator = torch.Generator().manual_seed(1000 * self.seed + step // batches)
+        order: np.ndarray = torch.randperm(len(self.examples.images), generator=generator).numpy()
+        return order[step % batches * 100 :][:100]
+
+
+class OrderOfTheFiles(Experiment):
+    """DataLoader and tf.data keep the order of the files unless they are asked to shuffle; Keras's fit shuffles."""
+
+    def batch(self, step: int) -> np.ndarray:
+        """Return the next images of the file."""
+        return (100 * step + np.arange(100)) % len(self.examples.images)
+
+
+class ShuffleBuffer(Experiment):
+    """tf.data's shuffle(10000) draws from a buffer: the first batches are from the first 10,000 of 55,000 images."""
+
+    framework = "tensorflow"
+
+    def start(self, backend: Backend) -> TrainingState:
+        """Make the pipeline of TensorFlow's quickstart, of the examples' numbers; the backend has set TensorFlow up."""
+        import tensorflow as tf
+
+        numbers = tf.data.Dataset.range(len(self.examples.images)).shuffle(10_000, self.seed).batch(100).repeat()
+        self.batches = numbers.as_numpy_iterator()
+        return super().start(backend)
+
+    def batch(self, step: int) -> np.ndarray:  # noqa: ARG002
+        """Return the next batch."""
+        batch: np.ndarray = next(self.batches)
+        return batch
+
+
+class LastBatch(Experiment):
+    """With batches of 128 a pass ends with one of 88: all loaders keep it by default, this project leaves it out."""
+
+    changes: ClassVar = {"batch_size": 128}
+
+    def batch(self, step: int) -> np.ndarray:
+        """Return a batch of the pass's order, the last one with what is left."""
+        count = len(self.examples.images)
+        number, batch = divmod(step, -(-count // 128))
+        full = count // 128
+        passes = self.settings.training.batches(range(number * full, (number + 1) * full), self.seed, count).ravel()
+        rest = np.setdiff1d(np.arange(count), passes)
+        return np.concatenate([passes, rest])[batch * 128 :][:128]
+
+
+class FlattenOrder(Experiment):
+    """PyTorch flattens [channels, height, width], the others [height, width, channels]: with the same parameters."""
+
+    def start(self, backend: Backend) -> TrainingState:
+        """Move the rows of the first dense kernel as that order would."""
+        state = super().start(backend)
+        height, width, channels = self.settings.network.conv_layers[-1].output
+        kernel = state.parameters["dense1/kernel"]
+        moved = kernel.reshape(channels, height, width, -1).transpose(1, 2, 0, 3).reshape(kernel.shape)
+        return TrainingState(0, state.parameters | {"dense1/kernel": moved}, state.first_moment, state.second_moment)
+
+
+class Probabilities(Experiment):
+    """nn.CrossEntropyLoss takes logits: a network that ends with a softmax, as in Keras, has two in PyTorch."""
+
+    def prepare(self) -> None:
+        """Give the loss probabilities."""
+        from torch.nn import functional
+
+        loss = functional.cross_entropy
+        functional.cross_entropy = lambda logits, labels, **more: loss(logits.softmax(dim=1), labels, **more)
+
+
+class LossOfProbabilities(Experiment):
+    """Keras's losses take probabilities by default; on TensorFlow they look up the logits of the softmax."""
+
+    framework = "keras"
+
+    def prepare(self) -> None:
+        """Give the loss probabilities."""
+        import keras
+
+        def loss(labels: Any, logits: Any) -> Any:
+            return keras.losses.sparse_categorical_crossentropy(labels, keras.ops.softmax(logits))
+
+        keras.losses.SparseCategoricalCrossentropy = lambda from_logits: loss  # noqa: ARG005
+
+
+class ClippedProbabilities(Experiment):
+    """Keras's losses clip probabilities to 1e-7 where they find no logits: on torch and JAX, or after a cast."""
+
+    framework = "keras"
+
+    def prepare(self) -> None:
+        """Give the loss probabilities that no softmax has just made."""
+        import keras
+
+        def loss(labels: Any, logits: Any) -> Any:
+            return keras.losses.sparse_categorical_crossentropy(labels, 1.0 * keras.ops.softmax(logits))
+
+        keras.losses.SparseCategoricalCrossentropy = lambda from_logits: loss  # noqa: ARG005
+
+
+class AddedGradients(Experiment):
+    """backward() adds to the gradients that are there: without zero_grad() a step has those of all steps before."""
+
+    def prepare(self) -> None:
+        """Empty nothing."""
+        module("backends.pytorch").Layers.zero_grad = lambda self, set_to_none=True: None  # noqa: ARG005
+
+
+class Pixels(Experiment):
+    """keras.datasets has pixels from 0 to 255; PyTorch's ToTensor divides by 255."""
+
+    def prepare(self) -> None:
+        """Multiply by 255 again in the module, so that the held-out images have it, too."""
+        layers = module("backends.pytorch").Layers
+        forward = layers.forward
+        layers.forward = lambda self, x: forward(self, 255 * x)
+
+
+class Normalization(Experiment):
+    """PyTorch's example subtracts the pixels' mean, 0.1307, and divides by their deviation, 0.3081."""
+
+    def prepare(self) -> None:
+        """Do so in the module, so that the held-out images have it, too."""
+        layers = module("backends.pytorch").Layers
+        forward = layers.forward
+        layers.forward = lambda self, x: forward(self, (x - 0.1307) / 0.3081)
+
+
+class SideOfPadding(Experiment):
+    """SAME gives an odd padding's greater half to the end of a side; PyTorch's pools have no SAME: here the start."""
+
+    config = "add_conv"
+
+    def prepare(self) -> None:
+        """Give it to the beginning, in PyTorch alone."""
+
+        def pool_padding(conv: Conv, size: int) -> tuple[int, int]:
+            before, after = same_padding(size, conv.pool_window, conv.pool_stride)
+            return after, before
+
+        module("lenet.architecture").Conv.pool_padding = pool_padding
+
+
+class PaddedAverage(Experiment):
+    """nn.AvgPool2d counts the padding's zeros in an average (count_include_pad); TensorFlow's and Keras's do not."""
+
+    changes: ClassVar = {
+        "conv.0.pool": "average",
+        "conv.0.pool_window": 3,
+        "conv.1.pool": "average",
+        "conv.1.pool_window": 3,
+    }
+
+    def prepare(self) -> None:
+        """Pool what is padded."""
+        from torch import Tensor
+        from torch.nn import functional
+
+        def pool(x: Tensor, conv: Conv) -> Tensor:
+            height, width = x.shape[-2:]
+            padded = functional.pad(x, [*conv.pool_padding(width), *conv.pool_padding(height)])
+            return functional.avg_pool2d(padded, conv.pool_window, conv.pool_stride)
+
+        module("backends.pytorch").pool = pool
+
+
+class Float32OfKeras(Experiment):
+    """With float64 layers Keras keeps the learning rate, the loss and the powers of Adam's betas in float32."""
+
+    framework, precision = "keras", "float64"
+
+    def prepare(self) -> None:
+        """Leave floatx as it is, and take Keras's own Adam; only what the loop collects is cast."""
+        import keras
+        import tensorflow as tf
+
+        backend, engines = module("backends.keras"), module("backends._engines")
+        module("keras").config.set_floatx = lambda dtype: None  # noqa: ARG005
+        backend.FusedAdam = lambda rate: keras.optimizers.Adam(rate, BETA1, BETA2, EPSILON_HAT)
+        train_function = engines.train_function
+        engines.train_function = lambda train_step, *more: train_function(
+            lambda *batch: [tf.cast(metric, tf.float64) for metric in train_step(*batch)], *more
+        )
+
+
+class RunningAccuracy(Experiment):
+    """Keras's fit tells the mean accuracy of all batches since the pass began; here it is the last batch's."""
+
+    framework, compared = "keras", "told_accuracy"
+
+    def told_accuracy(self, of_steps: list[float]) -> float:
+        """Return that mean."""
+        batches = len(self.examples.images) // 100
+        return statistics.mean(of_steps[(len(of_steps) - 1) // batches * batches :])
+
+
+DIFFERENCES = {kind.__name__: kind for kind in Experiment.__subclasses__()}
+
+
+def plain(difference: type[Experiment]) -> type[Experiment]:
+    """Return the project's own way, in the framework and with the settings of a difference."""
+    names = ("config", "changes", "precision")
+    same = {name: getattr(difference, name) for name in names}
+    return type("Plain", (Experiment,), same | {"framework": difference.beside or difference.framework})
+
+
+def left(difference: type[Experiment]) -> type[Experiment]:
+    """Return the difference itself: what it is about is left as the framework has it."""
+    return difference
+
+
+def main() -> None:
+    """Train what is not done yet, and print the table; or, for a child process, make one run and print its figures."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.differences", description=__doc__.partition("\n")[0])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument(
+        "--results", type=Path, default=Path("logs/differences.jsonl"), help="what is done (%(default)s)"
+    )
+    parser.add_argument("--one", nargs=3, metavar=("NAME", "HOW", "SEED"), help="one run, HOW is plain or left")
+    flags = parser.parse_args()
+    if flags.one:
+        name, how, seed = flags.one
+        kind = {"plain": plain, "left": left}[how](DIFFERENCES[name])
+        print(json.dumps(kind(int(seed)).run()))
+        return
+    flags.results.parent.mkdir(parents=True, exist_ok=True)
+    flags.results.touch()
+    for seed in range(flags.seeds):
+        for name, kind in DIFFERENCES.items():
+            for how in (plain, left):
+                key = {"run": key_of(how(kind)), "seed": seed}
+                if any(key.items() <= done.items() for done in read(flags.results)):
+                    continue
+                found = python("-m", "benchmarks.differences", "--one", name, how.__name__, str(seed))
+                with flags.results.open("a") as file:
+                    print(json.dumps(key | found), file=file)
+                print(*key.values(), *found.values(), file=sys.stderr)
+    print(table(read(flags.results)))
+
+
+def key_of(kind: type[Experiment]) -> str:
+    """Name a run: all rows in one framework with the same settings share the project's own."""
+    settings = [kind.framework, kind.config, kind.precision, *(f"{key}={value}" for key, value in kind.changes.items())]
+    return " ".join([kind.__name__, *settings])
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """Return what is done."""
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def table(done: list[dict[str, Any]]) -> str:
+    """A row a difference, as Markdown: means over the seeds."""
+    rows = [
+        [
+            "left as it is",
+            "in",
+            "cross-entropy after 1 step",
+            "after 40 steps",
+            "test accuracy after 1000, change in points",
+        ]
+    ]
+    rows.append(["---"] * len(rows[0]))
+    for kind in DIFFERENCES.values():
+        pairs = [by_seed(done, key_of(each)) for each in (plain(kind), kind)]
+        if not (seeds := sorted(pairs[0].keys() & pairs[1].keys())):
+            continue
+        row = [(kind.__doc__ or "").rstrip("."), kind.framework]
+        for step in STEPS[:-1]:
+            own, left = (statistics.mean(found[seed][f"cross_entropy_{step}"] for seed in seeds) for found in pairs)
+            apart = statistics.mean(
+                abs(pairs[1][seed][f"cross_entropy_{step}"] - pairs[0][seed][f"cross_entropy_{step}"]) for seed in seeds
+            )
+            row.append("the same" if apart == 0 else f"{own:.3f} → {left:.3f} ({apart:.1e})")
+        changes = [100 * (pairs[1][seed][kind.compared] - pairs[0][seed][kind.compared]) for seed in seeds]
+        deviation = statistics.stdev(changes) if len(changes) > 1 else 0
+        told = " (training accuracy)" if kind.compared == "told_accuracy" else ""
+        row.append(f"{statistics.mean(changes):+.2f} ± {deviation:.2f}{told}" if any(changes) else "the same")
+        rows.append(row)
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def by_seed(done: list[dict[str, Any]], run: str) -> dict[int, dict[str, Any]]:
+    """Return the figures of a run by seed."""
+    return {each["seed"]: each for each in done if each["run"] == run}
+
+
+if __name__ == "__main__":
+    main()

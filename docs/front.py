@@ -1,0 +1,65 @@
+"""Draws the README's first picture: python -m docs.front.
+
+It shows the runs of `lenet` with seed 0 that are in logs/front/:
+
+    for framework in tensorflow pytorch keras; do
+        python main.py --train --train_num 1000 --framework $framework --log_dir logs/front
+    done
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+import lenet
+from lenet import data, metrics
+from lenet.storage.run import Run
+from lenet.study import drawings
+from lenet.study.chart import WINDOW, smooth
+from lenet.study.figures import COLOURS, render
+
+DOCS = Path(__file__).parent
+FRAMEWORKS = {"TensorFlow": 7.0, "PyTorch": 4.0, "Keras": 1.2}  # and its line's width, so that each is seen
+MISTAKES = 8
+
+
+def front(figure: Figure, runs: dict[str, Run]) -> None:
+    """Draw the layers, the curves of all frameworks, and some mistakes."""
+    halves: Any = figure.subfigures(2, 1, height_ratios=[1, 1.05])
+    layers, below = halves
+    curves, mistakes = below.subfigures(1, 2, width_ratios=[1.25, 1])
+    run = next(iter(runs.values()))
+    drawings.architecture(layers, run.checkpoint.settings.network)
+
+    axes = curves.subplots()
+    for i, (name, of_name) in enumerate(runs.items()):
+        curve = of_name.curves["train"]["accuracy"]
+        whole = slice(None, -WINDOW // 4)  # at the end the window has few points
+        axes.plot(curve.steps[whole], 100 * smooth(curve)[whole], label=name, linewidth=FRAMEWORKS[name], color=f"C{i}")
+    axes.set(xlabel="step", ylabel="training accuracy, %", ylim=(60, 100.5), xlim=(0, 1000))
+    axes.legend(loc="lower right", title="one on top of the other")
+
+    images, labels = data.load().test
+    surest = metrics.surest_mistakes(labels, run.predictions, MISTAKES)
+    for axes, i in zip(mistakes.subplots(2, MISTAKES // 2).flat, surest, strict=True):
+        axes.imshow(images[i, :, :, 0], cmap="gray")
+        axes.set_title(f"{labels[i]}, predicted {np.argmax(run.predictions[i])}", fontsize=8)
+        axes.axis("off")
+
+
+def main() -> None:
+    """Write docs/front-light.svg and docs/front-dark.svg."""
+    runs = {name: lenet.load(f"logs/front/lenet/{name.lower()}/seed-0") for name in FRAMEWORKS}
+    svg = render((10.5, 5.6), front, runs)
+    for i, theme in enumerate(("light", "dark")):
+        colours = "; ".join(f"--{name}: {pair[i]}" for name, pair in COLOURS.items())
+        # A picture of the README follows the site's theme, not the system's.
+        fixed = re.sub(r":root {[^}]*} @media[^{]*{ :root {[^}]*} }", f":root {{ {colours} }}", svg, count=1)
+        (DOCS / f"front-{theme}.svg").write_text(fixed, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
