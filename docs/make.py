@@ -77,7 +77,13 @@ def learn_page(learn: str) -> str:
     sections = PIECE.sub(_section, learn)
     in_columns = re.sub(r"(?:<section .*\n)+", r'<div class="columns">\n\g<0></div>\n\n', sections)
     title, rest = in_columns.split("\n", 1)
-    return page.page(f'{title}\n{STYLE}\n<div class="choice">{boxes}</div>\n{rest}', DOCS)
+    made = page.page(f'{title}\n{STYLE}\n<div class="choice">{boxes}</div>\n{rest}', DOCS)
+    return re.sub("<h2>(.*?)</h2>", lambda heading: f'<h2 id="{anchor(heading[1])}">{heading[1]}</h2>', made)
+
+
+def anchor(heading: str) -> str:
+    """Return the name by which a link leads to a heading, as sites for Markdown make it."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
 
 def _section(piece: re.Match[str]) -> str:
