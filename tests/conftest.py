@@ -3,6 +3,7 @@
 import gzip
 import multiprocessing
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -20,6 +21,10 @@ from lenet.config import CONFIGS, load
 from lenet.storage.checkpoint import Checkpoint
 from lenet.storage.curves import EventWriter
 
+# What the tests start must hear these, even if a shell has them ignored: in the background, or under nohup.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 PROJECT = Path(__file__).parents[1]
 # Configs, one for each architecture: `accurate` has that of `fast`.
 ARCHITECTURES = [*{load(name).architecture: name for name in CONFIGS}.values()]
