@@ -89,22 +89,13 @@ def flag_parser() -> Parser:
     switch: dict[str, Any] = {"action": "store_true", "default": None}
     flag("-t", "--train", **switch, help="train for --train_num steps, test, and save")
     flag("-e", "--test", **switch, help="test a run on the test images: this run, or the one of --load")
-    flag(
-        "--predict",
-        nargs="+",
-        action="extend",
-        type=path,
-        metavar="PATH",
-        help="classify the pictures in files or folders",
-    )
+    predict_help = "classify the pictures in files or folders"
+    flag("--predict", nargs="+", action="extend", type=path, metavar="PATH", help=predict_help)
     endings = ".onnx, .pt2, .pt, .safetensors, .keras, .html, or / for TensorFlow's SavedModel"
     flag("--export", action="append", type=file_name, metavar="FILE", help=f"write the model for others: {endings}")
     flag("--describe", **switch, help="print the data, the layers of the network and the settings")
-    flag(
-        "--report",
-        **switch,
-        help="train all configs without a schedule in all frameworks, and compare them in a report",
-    )
+    report_help = "train all configs without a schedule in all frameworks, and compare them in a report"
+    flag("--report", **switch, help=report_help)
     flag("--tensorboard", **switch, help="show the runs in TensorBoard, on this machine, until Ctrl-C")
     flag("--version", action="version", version=f"lenet {lenet.__version__}", help="print the version and exit")
 

@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+MISTAKES = 25  # that are shown
+
 
 def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
     """Return how many images of each true class (rows) are predicted to be of each class (columns)."""
@@ -23,7 +25,7 @@ def by_class(counts: np.ndarray) -> list[dict[str, Any]]:
     ]
 
 
-def surest_mistakes(labels: np.ndarray, probabilities: np.ndarray, count: int) -> np.ndarray:
+def surest_mistakes(labels: np.ndarray, probabilities: np.ndarray, count: int = MISTAKES) -> np.ndarray:
     """Return which images are predicted wrongly, at most `count`, the most confident first."""
     predicted = probabilities.argmax(axis=1)
     wrong = np.flatnonzero(predicted != labels)

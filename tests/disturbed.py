@@ -1,7 +1,6 @@
 """What the tests of disturbed runs share."""
 
 import json
-import signal
 import subprocess
 import sys
 import time
@@ -12,16 +11,10 @@ CONFIG = "lenet5"  # small, so that most of the time is not a framework's
 
 
 def start(*command):
-    """Start Python; it heeds Ctrl-C and SIGHUP even if the tests run in a shell's background or under nohup."""
-    heeded = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
-    before = {number: signal.signal(number, handler) for number, handler in heeded.items()}
-    try:
-        return subprocess.Popen(
-            [sys.executable, *map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    """Start Python."""
+    return subprocess.Popen(
+        [sys.executable, *map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def tensors(run):

@@ -28,9 +28,8 @@ from lenet.trainer import Trainer
 
 
 def set_environment(variables):
-    """Set environment variables, before a framework is imported; SIGHUP is heeded even if the tests run under nohup."""
+    """Set environment variables, before a framework is imported."""
     os.environ.update(variables)
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def command_line(flags):

@@ -9,7 +9,8 @@ import pytest
 from conftest import FRAMEWORKS, PROJECT
 
 import lenet
-from benchmarks import differences
+from benchmarks.differences.__main__ import key_of, table
+from benchmarks.differences.experiments import DIFFERENCES, plain
 from benchmarks.throughput import unpack
 from lenet.config import load
 from lenet.dataset import MNIST
@@ -68,19 +69,19 @@ def test_the_notebook_runs_from_top_to_bottom(tmp_path):
 
 def short_run(name, how, config):
     """What an experiment finds in two steps, with this config."""
-    code = "import json; from benchmarks.differences import DIFFERENCES, left, plain; "
+    code = "import json; from benchmarks.differences.experiments import DIFFERENCES, left, plain; "
     code += f"kind = type('Kind', (DIFFERENCES['{name}'],), {{'config': '{config}'}}); "
     return json.loads(run("-c", f"{code}print(json.dumps({how}(kind)(0).run((1, 2))))"))
 
 
 @pytest.mark.framework
-@pytest.mark.parametrize("name", differences.DIFFERENCES)
+@pytest.mark.parametrize("name", DIFFERENCES)
 def test_a_difference_changes_what_a_run_computes(name, repeats, tmp_path):
-    if name not in repeats(SHORT, differences.DIFFERENCES):
+    if name not in repeats(SHORT, DIFFERENCES):
         pytest.skip("in make torture")
     if name == "Threads" and cores() == 1:
         pytest.skip("there is one core")
-    kind = differences.DIFFERENCES[name]
+    kind = DIFFERENCES[name]
     config = repeats("lenet5", kind.config)  # lenet5 is tested in a tenth of the time
     own, other = (short_run(name, how, config) for how in ("plain", "left"))
     assert (own["cross_entropy_1"] == other["cross_entropy_1"]) == (name in SAME_AT_FIRST)
@@ -95,11 +96,11 @@ def test_a_difference_changes_what_a_run_computes(name, repeats, tmp_path):
 
 def test_the_table_of_differences_is_their_means():
     name = "FlattenOrder"
-    kind = differences.DIFFERENCES[name]
+    kind = DIFFERENCES[name]
     done = []
     for seed, (own, left) in enumerate([(0.5, 0.75), (0.7, 0.85)]):
-        for each, value in ((differences.plain(kind), own), (kind, left)):
+        for each, value in ((plain(kind), own), (kind, left)):
             figures = {"cross_entropy_1": value, "cross_entropy_40": 0.25, "test_accuracy": value, "told_accuracy": 1}
-            done.append({"run": differences.key_of(each), "seed": seed} | figures)
-    (row,) = (line for line in differences.table(done).splitlines() if "flattens" in line)
+            done.append({"run": key_of(each), "seed": seed} | figures)
+    (row,) = (line for line in table(done).splitlines() if "flattens" in line)
     assert row.endswith("| pytorch | 0.600 → 0.800 (2.0e-01) | the same | +20.00 ± 7.07 |")

@@ -6,16 +6,15 @@ goes on.
 """
 
 import argparse
-import json
 import statistics
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import backends
 from benchmarks.race.contest import GOAL
-from benchmarks.throughput import IMPORTS, python, unpack
+from benchmarks.results import measure, read
+from benchmarks.throughput import IMPORTS, unpack
 
 Contenders = dict[str, list[dict[str, Any]]]  # each one's results, a seed each
 
@@ -26,27 +25,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--results", type=Path, default=Path("logs/race.jsonl"), help="what is done (%(default)s)")
     flags = parser.parse_args()
-    flags.results.parent.mkdir(parents=True, exist_ok=True)
-    flags.results.touch()
     with tempfile.TemporaryDirectory() as mnist:
         unpack(Path(mnist))
         commands = {f"{name}'s example": (f"benchmarks.race.{name}", "{seed}", mnist) for name in IMPORTS}
         commands |= {f"fast, {name}": ("benchmarks.race.fast", name, "{seed}") for name in backends.installed()}
         for seed in range(flags.seeds):
             for contender, arguments in commands.items():
-                key = {"contender": contender, "seed": seed}
-                if any(key.items() <= result.items() for result in read(flags.results)):
-                    continue
-                result = key | python("-m", *(argument.format(seed=seed) for argument in arguments))
-                with flags.results.open("a") as file:
-                    print(json.dumps(result), file=file)
-                print(*result.values(), file=sys.stderr)
+                words = [argument.format(seed=seed) for argument in arguments]
+                measure(flags.results, {"contender": contender, "seed": seed}, "-m", *words)
     print(table({name: [r for r in read(flags.results) if r["contender"] == name] for name in commands}))
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    """Return what is done."""
-    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def table(contenders: Contenders) -> str:

@@ -15,13 +15,7 @@ METRICS = {  # (part of the run, tag) -> what the column says
     ("validation", "accuracy"): "validation accuracy",
     ("validation", "cross_entropy"): "validation cross-entropy",
 }
-FIRST = {
-    "variant",
-    "framework",
-    "seed",
-    "learning_rate",
-    "batch_size",
-}  # of the columns; the others are shown on demand
+FIRST = {"variant", "framework", "seed", "learning_rate", "batch_size"}  # columns; the others are shown on demand
 SUCCESS, FAILURE = api_pb2.STATUS_SUCCESS, api_pb2.STATUS_FAILURE
 
 

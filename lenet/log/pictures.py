@@ -10,7 +10,6 @@ from lenet import metrics
 from lenet.system.streams import printable
 
 TILE = 84  # pixels, about, of the longer side of an example or a kernel
-MISTAKES = 25
 LONGEST_NAME = 8  # of a class
 MOST_NUMBERED = 30  # classes; the cells of more are too small for counts
 INK, PAPER = "#1f2328", "#ffffff"
@@ -36,7 +35,7 @@ def mistakes(
 ) -> Image.Image | None:
     """Draw the most confident mistakes, each over its true class, predicted class and probability; None without any."""
     predicted = probabilities.argmax(axis=1)
-    chosen = metrics.surest_mistakes(labels, probabilities, MISTAKES)
+    chosen = metrics.surest_mistakes(labels, probabilities)
     captions = []
     for n in chosen:
         true, answer = (_short(classes[number]) for number in (labels[n], predicted[n]))

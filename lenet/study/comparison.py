@@ -49,10 +49,7 @@ class Difference:
 
 def by_seed(results: Sequence[Result], key: str) -> dict[int, float]:
     """Return each seed's value: the mean over its frameworks."""
-    values: dict[int, list[float]] = {}
-    for result in results:
-        values.setdefault(result["seed"], []).append(result[key])
-    return {seed: fmean(of_seed) for seed, of_seed in sorted(values.items())}
+    return {seed: fmean(of_seed) for seed, of_seed in sorted(_values(results, key).items())}
 
 
 def against(baseline: dict[int, float], others: Sequence[dict[int, float]]) -> list[Difference]:
@@ -73,11 +70,16 @@ def holm(p: Sequence[float]) -> list[float]:
 
 def largest_gap(results: Sequence[Result], key: str) -> float | None:
     """Return how far apart two frameworks are at the same seed, at most; None where no seed has two."""
+    gaps = [abs(one - other) for of_seed in _values(results, key).values() for one, other in combinations(of_seed, 2)]
+    return max(gaps, default=None)
+
+
+def _values(results: Sequence[Result], key: str) -> dict[int, list[float]]:
+    """Seed -> the value of each of its frameworks."""
     values: dict[int, list[float]] = {}
     for result in results:
         values.setdefault(result["seed"], []).append(result[key])
-    gaps = [abs(one - other) for of_seed in values.values() for one, other in combinations(of_seed, 2)]
-    return max(gaps, default=None)
+    return values
 
 
 def _can_test(differences: Sequence[float]) -> bool:

@@ -12,7 +12,6 @@ from lenet import metrics
 from lenet.network import Network
 
 RED, BLUE, ORANGE = (0.84, 0.19, 0.15), (0.13, 0.44, 0.82), (0.90, 0.45, 0.0)  # seen on a light and a dark page
-MISTAKES = 25
 LONGEST_NAME = 14  # of a class
 
 
@@ -106,7 +105,7 @@ def mistakes(
 ) -> None:
     """Draw the 25 most confident mistakes: true class, predicted class, probability."""
     predicted = probabilities.argmax(axis=1)
-    surest = metrics.surest_mistakes(labels, probabilities, MISTAKES)
+    surest = metrics.surest_mistakes(labels, probabilities)
     is_short = max(map(len, classes)) <= 2
     for i, axes in enumerate(figure.subplots(5, 5).flat):
         axes.axis("off")

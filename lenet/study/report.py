@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from lenet.dataset import MNIST, Dataset
 from lenet.errors import UserError
+from lenet.metrics import MISTAKES
 from lenet.settings import to_text
 from lenet.study import comparison, groups, pictures, prose, records
 from lenet.study.chart import WINDOW
@@ -69,7 +70,9 @@ def write(
         prose={entry.name: prose.of_entry(entry, baseline, differences.get(entry.name)) for entry in shown},
         window=WINDOW,
         labels=data.test.labels,
-        mistakes={entry.name: min(25, (entry.probabilities.argmax(1) != data.test.labels).sum()) for entry in shown},
+        mistakes={
+            entry.name: min(MISTAKES, (entry.probabilities.argmax(1) != data.test.labels).sum()) for entry in shown
+        },
         frameworks=list(dict.fromkeys(member.framework for member in members)),
         steps=sorted({member.steps for member in members}),
         seeds=len({member.settings.seed for member in members}),

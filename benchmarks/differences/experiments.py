@@ -1,22 +1,12 @@
-"""What LeNet does when a framework's own habit is left in place: python -m benchmarks.differences.
+"""The experiments: the project's own way to train LeNet, and each framework's own habits, one at a time."""
 
-Each row of the table is one habit that this project replaces by what all frameworks can do alike. It is trained twice,
-in processes of their own: as the project does it, and with the habit. What is done is kept in a file: started again, it
-goes on.
-"""
-
-import argparse
 import importlib
-import json
 import statistics
-import sys
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 import backends
-from benchmarks.throughput import python
 from lenet import config, data
 from lenet.architecture import Conv, same_padding
 from lenet.backend import BETA1, BETA2, EPSILON_HAT, Backend, TrainingState
@@ -404,83 +394,3 @@ def plain(difference: type[Experiment]) -> type[Experiment]:
 def left(difference: type[Experiment]) -> type[Experiment]:
     """Return the difference itself: what it is about is left as the framework has it."""
     return difference
-
-
-def main() -> None:
-    """Train what is not done yet, and print the table; or, for a child process, make one run and print its figures."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.differences", description=__doc__.partition("\n")[0])
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument(
-        "--results", type=Path, default=Path("logs/differences.jsonl"), help="what is done (%(default)s)"
-    )
-    parser.add_argument("--one", nargs=3, metavar=("NAME", "HOW", "SEED"), help="one run, HOW is plain or left")
-    flags = parser.parse_args()
-    if flags.one:
-        name, how, seed = flags.one
-        kind = {"plain": plain, "left": left}[how](DIFFERENCES[name])
-        print(json.dumps(kind(int(seed)).run()))
-        return
-    flags.results.parent.mkdir(parents=True, exist_ok=True)
-    flags.results.touch()
-    for seed in range(flags.seeds):
-        for name, kind in DIFFERENCES.items():
-            for how in (plain, left):
-                key = {"run": key_of(how(kind)), "seed": seed}
-                if any(key.items() <= done.items() for done in read(flags.results)):
-                    continue
-                found = python("-m", "benchmarks.differences", "--one", name, how.__name__, str(seed))
-                with flags.results.open("a") as file:
-                    print(json.dumps(key | found), file=file)
-                print(*key.values(), *found.values(), file=sys.stderr)
-    print(table(read(flags.results)))
-
-
-def key_of(kind: type[Experiment]) -> str:
-    """Name a run: all rows in one framework with the same settings share the project's own."""
-    settings = [kind.framework, kind.config, kind.precision, *(f"{key}={value}" for key, value in kind.changes.items())]
-    return " ".join([kind.__name__, *settings])
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    """Return what is done."""
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def table(done: list[dict[str, Any]]) -> str:
-    """A row a difference, as Markdown: means over the seeds."""
-    rows = [
-        [
-            "left as it is",
-            "in",
-            "cross-entropy after 1 step",
-            "after 40 steps",
-            "test accuracy after 1000, change in points",
-        ]
-    ]
-    rows.append(["---"] * len(rows[0]))
-    for kind in DIFFERENCES.values():
-        pairs = [by_seed(done, key_of(each)) for each in (plain(kind), kind)]
-        if not (seeds := sorted(pairs[0].keys() & pairs[1].keys())):
-            continue
-        row = [(kind.__doc__ or "").rstrip("."), kind.framework]
-        for step in STEPS[:-1]:
-            own, left = (statistics.mean(found[seed][f"cross_entropy_{step}"] for seed in seeds) for found in pairs)
-            apart = statistics.mean(
-                abs(pairs[1][seed][f"cross_entropy_{step}"] - pairs[0][seed][f"cross_entropy_{step}"]) for seed in seeds
-            )
-            row.append("the same" if apart == 0 else f"{own:.3f} → {left:.3f} ({apart:.1e})")
-        changes = [100 * (pairs[1][seed][kind.compared] - pairs[0][seed][kind.compared]) for seed in seeds]
-        deviation = statistics.stdev(changes) if len(changes) > 1 else 0
-        told = " (training accuracy)" if kind.compared == "told_accuracy" else ""
-        row.append(f"{statistics.mean(changes):+.2f} ± {deviation:.2f}{told}" if any(changes) else "the same")
-        rows.append(row)
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
-
-
-def by_seed(done: list[dict[str, Any]], run: str) -> dict[int, dict[str, Any]]:
-    """Return the figures of a run by seed."""
-    return {each["seed"]: each for each in done if each["run"] == run}
-
-
-if __name__ == "__main__":
-    main()
