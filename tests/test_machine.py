@@ -99,4 +99,4 @@ def test_omp_num_threads_is_respected(value, threads, monkeypatch):
 def test_waiting_threads_of_pytorch_do_not_spin_for_long_unless_the_user_says_so(value, process):
     process.do(jobs.set_environment, {"GOMP_SPINCOUNT": value} if value else {})
     process.do(jobs.finds_gpu, "pytorch")
-    assert process.do(os.getenv, "GOMP_SPINCOUNT") == (value or "5000")
+    assert process.do(os.getenv, "GOMP_SPINCOUNT") == (value or "10000")
