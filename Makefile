@@ -2,9 +2,6 @@ PYTHON ?= python3
 FRAMEWORK ?= pytorch
 # Two files at once: much of a test's time is a framework's import, on one core.
 PYTEST = .venv/bin/python -m pytest --numprocesses 2 --dist loadfile
-TORTURE = $(addprefix tests/,test_kills.py test_faults.py test_signals.py test_damage.py test_parity.py \
-	test_predict.py test_export.py test_drawing.py test_names.py test_any_data.py \
-	test_every_machine.py test_cluster.py test_examples.py test_install.py)
 
 ifeq (,$(wildcard requirements/$(FRAMEWORK).txt))
 $(error FRAMEWORK is pytorch, tensorflow, keras or jax, not '$(FRAMEWORK)')
@@ -16,8 +13,8 @@ endif
 help:
 	@echo "make train      train LeNet for 1000 steps in FRAMEWORK=pytorch, tensorflow, keras or jax, which it installs in .venv"
 	@echo "make check      lint, and the tests that need no framework: under a minute"
-	@echo "make test       all tests, in all three frameworks, and in JAX where it is installed"
-	@echo "make torture    what has a long version, at length: kills, faults, damaged files, exports, the page; an hour"
+	@echo "make test       all tests, those of the core in one framework: ten minutes on two cores"
+	@echo "make torture    all tests at length: kills, faults, damaged files by the thousand, exports, the page; over an hour"
 	@echo "make benchmark  how fast it trains here, beside each framework's stock loop and the processor's limit, and the race"
 	@echo "                to 99 % against each framework's own example: three hours; stopped, the race goes on where it was"
 	@echo "Another Python: make PYTHON=python3.12 ..."
@@ -36,7 +33,7 @@ benchmark: .venv/requirements
 	.venv/bin/python -m benchmarks.race
 
 torture: .venv/requirements-dev
-	.venv/bin/python -m pytest --torture -s $(TORTURE)
+	.venv/bin/python -m pytest --torture -s
 
 lint: .venv/requirements-dev
 	.venv/bin/ruff check .

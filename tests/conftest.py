@@ -29,6 +29,7 @@ PROJECT = Path(__file__).parents[1]
 # Configs, one for each architecture: `accurate` has that of `fast`.
 ARCHITECTURES = [*{load(name).architecture: name for name in CONFIGS}.values()]
 FRAMEWORKS = [name for name in backends.FRAMEWORKS if name in backends.installed()]  # jax may be missing
+ONE = next((name for name in ("pytorch", "tensorflow", *FRAMEWORKS) if name in FRAMEWORKS), None)
 PACKAGES = {"tensorflow", "torch", "keras", "jax", "torchvision"}
 NEEDS_A_FRAMEWORK = {"workers", "framework", "reader", "process", "report", "shown"}
 
@@ -37,11 +38,15 @@ def pytest_addoption(parser):
     parser.addoption("--torture", action="store_true", help="the long version of what has one: an hour")
 
 
-def pytest_collection_modifyitems(items):
-    """Mark the tests that need a framework: `make check` leaves them out."""
+def pytest_collection_modifyitems(config, items):
+    """Mark the tests that need a framework: `make check` leaves them out. Leave some to `make torture`."""
     for item in items:
         if NEEDS_A_FRAMEWORK & {*item.fixturenames}:
             item.add_marker("framework")
+        if item.get_closest_marker("one_framework") and not config.getoption("--torture"):
+            parameters = item.callspec.params if hasattr(item, "callspec") else {}
+            if parameters.get("framework", ONE) != ONE:
+                item.add_marker(pytest.mark.skip("in make torture"))
 
 
 @pytest.fixture
@@ -107,13 +112,6 @@ def run_folder(log_dir, framework, seed=0):
     """The folder of the only run of a framework and seed in a log folder."""
     (folder,) = log_dir.glob(f"*/{framework}/seed-{seed}")
     return folder
-
-
-@pytest.fixture
-def rest_in_torture(framework, repeats):
-    """Leave all frameworks but one to make torture."""
-    if framework.name not in repeats(("pytorch",), FRAMEWORKS):
-        pytest.skip("in make torture")
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jobs
 import numpy as np
+import pytest
 from conftest import files, run_folder, same_tensors
 from test_checkpoint import LENET_1
 from test_formats_of_data import written
@@ -31,6 +32,7 @@ def test_continuing_gives_the_same_bytes_as_not_stopping(train, reader):
     assert of_parts | {"images_per_second": []} == of_whole | {"images_per_second": []}
 
 
+@pytest.mark.one_framework
 def test_a_continued_run_keeps_its_settings_unless_told(train):
     _, _, folder = train(10, "--learning_rate", "3e-4", "--precision", "float64", seed=5, log_dir="a")
     before = (folder / "checkpoint.safetensors").read_bytes()
@@ -54,6 +56,7 @@ def test_a_continued_run_keeps_its_settings_unless_told(train):
     assert (folder / "checkpoint.safetensors").read_bytes() == before
 
 
+@pytest.mark.one_framework
 def test_continuing_on_other_data_gives_a_notice(train, small_data, tmp_path):
     _, _, folder = train(2)
     other = shutil.copytree(small_data, tmp_path / "other")
@@ -64,6 +67,7 @@ def test_continuing_on_other_data_gives_a_notice(train, small_data, tmp_path):
         assert err.count("was trained on other data: ") == expected
 
 
+@pytest.mark.one_framework
 def test_testing_a_checkpoint_says_what_training_said_and_writes_nothing(train, framework, small_data, tmp_path):
     out, _, folder = train(5)
     before = files(tmp_path)
@@ -76,12 +80,14 @@ def test_testing_a_checkpoint_says_what_training_said_and_writes_nothing(train, 
     assert files(tmp_path) == before
 
 
+@pytest.mark.one_framework
 def test_load_without_a_run_begins_and_says_so(train):
     _, err, folder = train(3, "--load")
     assert err == f"lenet: notice: there is no run to go on from in {folder}; it begins at step 0\n"
     assert Run.at(folder).checkpoint.state.step == 3
 
 
+@pytest.mark.one_framework
 def test_load_goes_on_from_the_configs_own_run_in_the_folder_of_the_variant(train, reader):
     _, _, own = train(12, "--set", "batch_size=100")  # lenet's own value
     before = files(own)
@@ -98,6 +104,7 @@ def test_load_goes_on_from_the_configs_own_run_in_the_folder_of_the_variant(trai
     assert (again, Run.at(again).checkpoint.state.step) == (variant, 22)
 
 
+@pytest.mark.one_framework
 def test_load_on_other_data_goes_on_from_the_configs_run_on_mnist(framework, small_data, tmp_path):
     common = ("--config", "lenet5", "--log_dir", tmp_path, "--train", "--train_num")
     assert framework.run(*common, 2)[::2] == (0, "")
@@ -115,6 +122,7 @@ def test_load_on_other_data_goes_on_from_the_configs_run_on_mnist(framework, sma
     assert folder.checkpoint.state.step == 6
 
 
+@pytest.mark.one_framework
 def test_a_run_from_elsewhere_does_not_go_on_in_the_place_of_another(train, framework, small_data, tmp_path):
     _, _, elsewhere = train(3, log_dir="elsewhere")
     _, _, here = train(2)
@@ -128,6 +136,7 @@ def test_a_run_from_elsewhere_does_not_go_on_in_the_place_of_another(train, fram
     assert files(tmp_path) == before
 
 
+@pytest.mark.one_framework
 def test_a_checkpoint_needs_its_config_file_no_more(framework, small_data, tmp_path):
     config = tmp_path / "my.toml"
     config.write_text("conv = [{ filters = 3 }]\ndense = [5]\nbatch_size = 20\nlearning_rate = 0.002")
@@ -146,6 +155,7 @@ def test_a_checkpoint_needs_its_config_file_no_more(framework, small_data, tmp_p
     assert (checkpoint.state.step, checkpoint.settings.training.learning_rate) == (5, 0.002)
 
 
+@pytest.mark.one_framework
 def test_testing_on_other_data_than_it_was_trained_with_gives_a_notice(train, framework, small_data, tmp_path):
     _, _, folder = train(2)
     other = shutil.copytree(small_data, tmp_path / "other")

@@ -19,7 +19,7 @@ from lenet.system.machine import cores
 
 STOCK = [name for name in FRAMEWORKS if name != "jax"]
 SAME_AT_FIRST = {"LastBatch", "LossOfProbabilities", "RunningAccuracy"}
-SHORT = {"EpsilonOfKeras", "ShuffleBuffer"}  # the others are in make torture
+SHORT = {"EpsilonAfterCorrection"}  # the others are in make torture
 COUNT = """
 import sys
 from examples import lenet_{name} as example
@@ -41,15 +41,15 @@ def run(*words, folder=PROJECT, **environment):
     return done.stdout
 
 
-@pytest.mark.framework
-@pytest.mark.parametrize("name", STOCK)
-def test_an_example_is_lenet_and_trains(name, tmp_path):
+@pytest.mark.one_framework
+@pytest.mark.parametrize("framework", STOCK)
+def test_an_example_is_lenet_and_trains(framework, tmp_path):
     unpack(tmp_path)
-    steps, parameters, accuracy = run("-c", COUNT.format(name=name), tmp_path).split()
+    steps, parameters, accuracy = run("-c", COUNT.format(name=framework), tmp_path).split()
     assert int(steps) == 2
     assert int(parameters) == Settings.of(load("lenet"), MNIST).network.parameters
     assert 0.05 < float(accuracy) < 1
-    assert len((PROJECT / f"examples/lenet_{name}.py").read_text().splitlines()) < 75
+    assert len((PROJECT / f"examples/lenet_{framework}.py").read_text().splitlines()) < 75
 
 
 @pytest.mark.framework

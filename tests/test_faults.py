@@ -14,6 +14,8 @@ from conftest import PROJECT, run_folder
 from disturbed import CONFIG, go_on, result_of, start, step_of, tensors
 from sabotage import OPERATIONS
 
+pytestmark = pytest.mark.one_framework  # it is the core that is tested
+
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_a_fault_in_a_save_ends_the_run_in_one_line_and_leaves_the_old_checkpoint(

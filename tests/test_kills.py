@@ -8,9 +8,12 @@ import signal
 import time
 
 import jobs
+import pytest
 from conftest import PROJECT, run_folder
 from disturbed import go_on, result_of, start, step_of, tensors, wait_for
 from sabotage import OPERATIONS
+
+pytestmark = pytest.mark.one_framework  # it is the core that is tested
 
 
 def test_killed_at_any_moment_nothing_is_lost(framework, flags, reader, repeats, tmp_path):

@@ -22,6 +22,8 @@ from lenet.storage.checkpoint import Checkpoint
 from lenet.use.predict import pictures
 from lenet.use.preparation import is_handwriting, prepare
 
+pytestmark = pytest.mark.one_framework  # it is the core that is tested
+
 
 @pytest.fixture(scope="module")
 def model(workers, tmp_path_factory):

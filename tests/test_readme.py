@@ -103,6 +103,7 @@ def folder(tmp_path_factory):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_of_the_readme_runs(command, folder):
     words = shlex.split(command.replace("--train_num 1000", "--train_num 20"))[1:]
+    words += ["--train_num", "20"] if "fast" in words else []
     words += ["--config", "lenet5", "--framework", "pytorch", "--seeds", "1"] if "--report" in words else []
     environment = os.environ | {"KERAS_BACKEND": "tensorflow"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}

@@ -10,6 +10,8 @@ import pytest
 from conftest import PROJECT, run_folder
 from disturbed import start, step_of, wait_for
 
+pytestmark = pytest.mark.one_framework  # it is the core that is tested
+
 
 def test_a_signal_saves_and_says_how_to_go_on(framework, flags, repeats, tmp_path):
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)[: repeats(1, 3)]:
@@ -49,7 +51,6 @@ def test_a_signal_in_the_final_test_does_not_cost_the_result(framework, flags, t
     assert f"test accuracy {100 * result['test_accuracy']:.2f} %" in out
 
 
-@pytest.mark.usefixtures("rest_in_torture")
 def test_the_second_signal_leaves_at_once(flags, tmp_path):
     # A save that takes long: the second signal comes while it lasts.
     slow = "import os, sys, time; sync = os.fsync; os.fsync = lambda file: (time.sleep(20), sync(file)); "
@@ -66,7 +67,6 @@ def test_the_second_signal_leaves_at_once(flags, tmp_path):
     assert process.returncode == -signal.SIGTERM
 
 
-@pytest.mark.usefixtures("rest_in_torture")
 def test_of_two_at_once_exactly_one_trains(framework, flags, repeats, tmp_path):
     for i in range(repeats(1, 50)):
         command = flags(tmp_path / str(i), "--train", "--train_num", 300)

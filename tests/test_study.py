@@ -10,7 +10,7 @@ from conftest import notices, run_folder
 from lenet.storage.curves import read_curves
 from lenet.storage.run import Run
 
-STEPS = 2000  # of a run that is killed before its end
+STEPS = 1000  # of a run that is killed before its end
 SECONDS = 10  # until a run whose report was killed has saved
 
 

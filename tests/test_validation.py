@@ -28,7 +28,7 @@ def test_best_is_the_save_of_the_lowest_cross_entropy(train, framework, small_da
     assert (parts / "best.safetensors").read_bytes() == (whole / "best.safetensors").read_bytes()
 
 
-@pytest.mark.usefixtures("rest_in_torture")
+@pytest.mark.one_framework
 def test_a_run_from_elsewhere_takes_the_best_along_unless_other_images_are_held_out(train):
     _, _, source = train(25, *WAVERS, log_dir="source")
     known = Run.at(source).checkpoint.best
