@@ -26,8 +26,8 @@ from lenet.settings import Settings
 from lenet.storage.run import Run
 from lenet.use import forward
 
-CONFIG = """conv = [{ filters = 8 }, { filters = 16 }]
-dense = [64]
+CONFIG = """conv = [{ filters = 16 }, { filters = 32 }]
+dense = [128]
 initialization = "glorot_uniform"
 batch_size = 50
 learning_rate = 2e-3

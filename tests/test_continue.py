@@ -71,7 +71,7 @@ def test_continuing_on_other_data_gives_a_notice(train, small_data, tmp_path):
 def test_testing_a_checkpoint_says_what_training_said_and_writes_nothing(train, framework, small_data, tmp_path):
     out, _, folder = train(5)
     before = files(tmp_path)
-    where = ("--log_dir", tmp_path / "logs", "--data_dir", small_data)
+    where = ("--config", "lenet5", "--log_dir", tmp_path / "logs", "--data_dir", small_data)
     for flags in (["--test", "--batch_size", 20], ["-e", "-l", "--batch_size", 20], ["--test", "--load", folder]):
         code, tested, err = framework.run(*flags, *where)
         assert (code, err) == (0, "")
@@ -89,12 +89,12 @@ def test_load_without_a_run_begins_and_says_so(train):
 
 @pytest.mark.one_framework
 def test_load_goes_on_from_the_configs_own_run_in_the_folder_of_the_variant(train, reader):
-    _, _, own = train(12, "--set", "batch_size=100")  # lenet's own value
+    _, _, own = train(12, "--set", "batch_size=100")  # lenet5's own value
     before = files(own)
     _, err, variant = train(5, "--load", "--learning_rate", "0.01", "--set", "batch_size=100")
     assert err == ""
     assert files(own) == before
-    assert variant.parents[1].name.startswith("lenet,learning_rate=0.01,data=")
+    assert variant.parents[1].name.startswith("lenet5,learning_rate=0.01,data=")
     curves = {folder: reader.do(jobs.read_curve, folder / "train")["cross_entropy"] for folder in (own, variant)}
     assert curves[variant][:12] == curves[own]
     assert [step for step, _ in curves[variant]] == list(range(1, 18))

@@ -53,7 +53,9 @@ def test_an_example_is_lenet_and_trains(framework, tmp_path):
 
 
 @pytest.mark.framework
-def test_the_benchmark_times_an_example(tmp_path):
+def test_the_benchmark_times_an_example(request, tmp_path):
+    if not request.config.getoption("torture"):
+        pytest.skip("in make torture")
     unpack(tmp_path)
     assert json.loads(run("-m", "benchmarks.stock", "pytorch", "12", tmp_path))["images_per_second"] > 0
 

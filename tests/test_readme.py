@@ -17,7 +17,8 @@ from docs import make
 
 README = (PROJECT / "README.md").read_text()
 PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").glob("*.md"))]
-COMMANDS = [line.partition("  #")[0].strip() for line in README.splitlines() if line.startswith("    python main.py")]
+LINES = [line.partition("  #")[0].strip() for line in README.splitlines()]
+COMMANDS = [*dict.fromkeys(line for line in LINES if line.startswith("python main.py"))]
 WORDS_A_SENTENCE = 16
 
 

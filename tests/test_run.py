@@ -28,14 +28,14 @@ def test_a_run_leaves_what_the_result_line_says(train, framework, reader, small_
     accuracy, cross_entropy = result["test_accuracy"], result["test_cross_entropy"]
     data = result["data"]
     assert data.startswith("small_data0~")
-    name = f"lenet,batch_size=20,data={data}"
+    name = f"lenet5,batch_size=20,data={data}"
     assert line.startswith(f"{name} {framework.name} seed 3 step 25: test accuracy {100 * accuracy:.2f} %, ")
     assert folder == tmp_path / "logs" / name / framework.name / "seed-3"
     assert f"cross-entropy {cross_entropy:.4f}, {result['images_per_second']:,.0f} images/s, {folder}" in line
-    expected = {"config": "lenet", "framework": framework.name, "seed": 3, "step": 25, "precision": "float32"}
+    expected = {"config": "lenet5", "framework": framework.name, "seed": 3, "step": 25, "precision": "float32"}
     assert result["device"] == ("gpu" if framework.do(jobs.finds_gpu, framework.name) else "cpu")
     assert expected.items() <= result.items()
-    assert result["parameters"] == 3_274_634
+    assert result["parameters"] == 61_706
     assert {"python", "numpy"} < result["versions"].keys()
     keys = "config variant framework engine seed step precision device threads processor data test_accuracy "
     keys += (
@@ -57,7 +57,7 @@ def test_a_run_leaves_what_the_result_line_says(train, framework, reader, small_
 
 
 def test_training_learns(train, reader):
-    _, _, folder = train(60, "--learning_rate", "1e-3")
+    _, _, folder = train(60, "--config", "lenet", "--learning_rate", "1e-3")
     curve = [value for _, value in reader.do(jobs.read_curve, folder / "train")["cross_entropy"]]
     assert np.mean(curve[-10:]) < 0.8 * np.mean(curve[:10])
 
@@ -74,6 +74,7 @@ def test_the_same_command_twice_gives_the_same_bytes_and_keeps_both_runs(train):
     assert sorted(path.name for path in first.parent.iterdir()) == ["seed-0", "seed-0.1", "seed-0.2", "seed-0.lock"]
 
 
+@pytest.mark.one_framework
 def test_a_folder_without_a_checkpoint_is_used_again(train, reader):
     _, _, folder = train(12)
     (folder / "checkpoint.safetensors").rename(folder / "checkpoint.safetensors.tmp")  # as if killed in its first save
@@ -86,6 +87,7 @@ def test_a_folder_without_a_checkpoint_is_used_again(train, reader):
     assert [step for step, _ in reader.do(jobs.read_curve, folder / "test")["accuracy"]] == [5]
 
 
+@pytest.mark.one_framework
 def test_config_toml_is_what_it_was_trained_with(train):
     _, _, folder = train(2, "--learning_rate", "0.002")
     resolved, settings = load(folder / "config.toml"), Run.at(folder).checkpoint.settings
@@ -127,6 +129,7 @@ def test_only_the_chosen_framework_is_imported_and_none_makes_noise(framework, s
     assert imported - {"keras"} <= mine.get(framework.name, {framework.name})
 
 
+@pytest.mark.one_framework
 def test_a_second_run_in_the_same_folder_is_refused_and_names_the_first(framework, train, small_data, tmp_path):
     _, _, folder = train(3)
     run = Run.at(folder)
@@ -135,7 +138,7 @@ def test_a_second_run_in_the_same_folder_is_refused_and_names_the_first(framewor
     with lock:
         for flags in ((), ("--load",)):
             where = ("--log_dir", tmp_path / "logs", "--data_dir", small_data, "--batch_size", 20)
-            code, out, err = framework.run("--train", "--train_num", 3, *where, *flags)
+            code, out, err = framework.run("--train", "--train_num", 3, "--config", "lenet5", *where, *flags)
             assert (code, out, err.count("\n")) == (2, "", 1)
             assert f"process {os.getpid()} trains in {folder}" in err
         assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
