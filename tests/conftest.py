@@ -35,7 +35,7 @@ NEEDS_A_FRAMEWORK = {"workers", "framework", "reader", "process", "report", "sho
 
 
 def pytest_addoption(parser):
-    parser.addoption("--torture", action="store_true", help="the long version of what has one: an hour")
+    parser.addoption("--torture", action="store_true", help="all tests at length: over an hour")
 
 
 def pytest_collection_modifyitems(config, items):
