@@ -55,7 +55,9 @@ def scheduler(tmp_path):
     """The process and the address of a scheduler that listens on this machine alone."""
     command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
     (tmp_path / "dask").mkdir()
-    with started([*command, "--no-dashboard"], r"Scheduler at:\s+(tcp://\S+)", tmp_path / "dask") as found:
+    # Dask itself starts no run a second time: the program does.
+    settings = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0"}
+    with started([*command, "--no-dashboard"], r"Scheduler at:\s+(tcp://\S+)", tmp_path / "dask", **settings) as found:
         yield found
 
 
@@ -110,6 +112,17 @@ def test_a_killed_worker_loses_nothing_and_no_run_is_trained_twice(report, sched
     assert report(*flags[:-2], "--log_dir", tmp_path / "local", "--seeds", 1).wait() == 0
     ((one,), (other,)) = ((tmp_path / name).glob("*/pytorch/seed-0") for name in ("there", "local"))
     assert same_tensors(one, other)
+
+
+def test_a_run_that_ends_every_worker_is_named(scheduler, monkeypatch, tmp_path):
+    _, address = scheduler
+    monkeypatch.setattr(cluster, "ATTEMPTS", 2)
+    monkeypatch.setattr(cluster, "run_on_worker", lambda *_: os._exit(1))
+    with worker(address, tmp_path), worker(address, tmp_path):
+        found = Cluster(address, tmp_path / "there", ["numpy"])
+        error = found.submit("study", {}).result(SECONDS).error
+        found.close()
+    assert re.fullmatch(r"each worker that trained it has died, the last one at tcp://\S+; look at .*", error)
 
 
 def test_ctrl_c_saves_every_run_and_a_lost_scheduler_is_said(report, scheduler, tmp_path):

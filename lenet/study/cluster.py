@@ -19,6 +19,7 @@ PROBE = "probe-"  # how the name of the file begins that this process has locked
 CONNECT_SECONDS = 60
 STOP_SECONDS = 15
 OLD_SECONDS = 600
+ATTEMPTS = 4  # at a run; by default Dask ends one when four workers have died while they trained it
 
 
 class Cluster:
@@ -82,20 +83,31 @@ class Cluster:
     def submit(self, study: str, task: dict[str, Any]) -> "Future[Outcome]":
         """Start a run on one of the workers. If that ends, another one goes on from the run's checkpoint."""
         outcome: Future[Outcome] = Future()
+        self._start(outcome, ATTEMPTS, study, task)
+        return outcome
+
+    def _start(self, outcome: "Future[Outcome]", attempts: int, study: str, task: dict[str, Any]) -> None:
+        from distributed import KilledWorker
+
         found = self.executor.submit(run_on_worker, study, task, str(self.probe))
         self.running.add(found)
 
         def tell(found: "Future[Outcome]") -> None:
-            self.running.discard(found)
             try:
                 outcome.set_result(found.result())
             except CancelledError:
                 outcome.set_exception(self._lost())
+            except KilledWorker as error:
+                if attempts > 1:
+                    self._start(outcome, attempts - 1, study, task)
+                else:
+                    text = f"each worker that trained it has died, the last one at {error.last_worker.address}"
+                    outcome.set_result(Outcome(f"{text}; look at their logs and their memory"))
             except Exception as error:
                 outcome.set_result(Outcome(f"{type(error).__name__}: {error}"))
+            self.running.discard(found)
 
         found.add_done_callback(tell)
-        return outcome
 
     def _lost(self) -> UserError:
         return UserError(f"the scheduler at {self.address} is lost; start this again when it runs: it goes on", 1)
