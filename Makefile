@@ -12,11 +12,11 @@ endif
 
 help:
 	@echo "make train      train LeNet for 1000 steps in FRAMEWORK=pytorch, tensorflow, keras or jax, which it installs in .venv"
-	@echo "make check      lint, and the tests that need no framework: under a minute"
+	@echo "make check      lint, and the tests that need no framework: a minute or two"
 	@echo "make test       all tests, those of the core in one framework: ten minutes on two cores"
 	@echo "make torture    all tests at length: kills, faults, damaged files by the thousand, exports, the page; over an hour"
-	@echo "make benchmark  how fast it trains here, beside each framework's stock loop and the processor's limit, and the race"
-	@echo "                to 99 % against each framework's own example: three hours; stopped, the race goes on where it was"
+	@echo "make benchmark  measure the speed against each framework's stock loop and the processor's limit, and race to"
+	@echo "                99 % against each framework's example: three hours; run it again to continue a stopped race"
 	@echo "Another Python: make PYTHON=python3.12 ..."
 
 train: .venv/$(FRAMEWORK)

@@ -88,13 +88,13 @@ def flag_parser() -> Parser:
     flag = parser.add_argument_group("what to do").add_argument
     switch: dict[str, Any] = {"action": "store_true", "default": None}
     flag("-t", "--train", **switch, help="train for --train_num steps, test, and save")
-    flag("-e", "--test", **switch, help="test a run on the test images: this run, or the one of --load")
+    flag("-e", "--test", **switch, help="test a run on the test images: this run, or the one that --load names")
     predict_help = "classify the pictures in files or folders"
     flag("--predict", nargs="+", action="extend", type=path, metavar="PATH", help=predict_help)
     endings = ".onnx, .pt2, .pt, .safetensors, .keras, .html, or / for TensorFlow's SavedModel"
-    flag("--export", action="append", type=file_name, metavar="FILE", help=f"write the model for others: {endings}")
+    flag("--export", action="append", type=file_name, metavar="FILE", help=f"export the model: {endings}")
     flag("--describe", **switch, help="print the data, the layers of the network and the settings")
-    report_help = "train all configs without a schedule in all frameworks, and compare them in a report"
+    report_help = "train all configs without a schedule in every installed framework, and compare them"
     flag("--report", **switch, help=report_help)
     flag("--tensorboard", **switch, help="show the runs in TensorBoard, on this machine, until Ctrl-C")
     flag("--version", action="version", version=f"lenet {lenet.__version__}", help="print the version and exit")
@@ -102,7 +102,7 @@ def flag_parser() -> Parser:
     flag = parser.add_argument_group("the run").add_argument
     count, of_report = whole_number(), "with --report several, by default all"
     load_help = "checkpoint to use, a file or a run's folder (default: none to train; without PATH, this run's own)"
-    steps_help = "number of steps, of a mini-batch each (default: the config's decay_steps, if it has them)"
+    steps_help = "number of steps, one mini-batch each (default: the config's decay_steps, if it has them)"
     flag("--train_num", dest="steps", type=whole_number(0), metavar="N", help=steps_help)
     flag("-l", "--load", nargs="?", const=True, type=path, metavar="PATH", help=load_help)
     framework_help = f"framework (default: the first installed of {', '.join(MODULES)}; {of_report})"
@@ -111,7 +111,7 @@ def flag_parser() -> Parser:
     config_help = f"config: a name in configs/ or a TOML file (default: the checkpoint's, or lenet; {of_report})"
     flag("--config", type=path, action="append", metavar="CONFIG", help=config_help)
     change: dict[str, Any] = {"dest": "changes", "action": "append"}
-    flag("--set", **change, type=key_and_value, metavar="KEY=VALUE", help="value of a key; a report takes several")
+    flag("--set", **change, type=key_and_value, metavar="KEY=VALUE", help="change a key; a report takes several values")
     rate_help = "Adam's learning rate (default: the checkpoint's, or the config's)"
     flag("--learning_rate", "--lr", **change, type=value_of("learning_rate"), metavar="X", help=rate_help)
     batch_help = "images in a mini-batch (default: the checkpoint's, or the config's)"
@@ -121,25 +121,25 @@ def flag_parser() -> Parser:
     flag("--seed", type=whole_number(0), metavar="N", help=seed_help)
     data_help = "what to train on: a folder of IDX files or of pictures, a .csv or .npz file (default: mnist)"
     flag("--data", "--data_dir", type=path, metavar="PATH", help=data_help)
-    flag("--image_size", type=size, metavar="N", help="size of pictures, N or HEIGHTxWIDTH (default: the commonest)")
+    flag("--image_size", type=size, metavar="N", help="size of pictures, N or HEIGHTxWIDTH (default: most frequent)")
     flag("--validation", type=count, metavar="N", help="training images held out (default: 5,000, or a tenth)")
     flag("--log_dir", type=path, metavar="FOLDER", help="folder of the runs (default: logs)")
-    flag("--save_every", type=count, metavar="N", help="steps between two saves, with one at the end (default: 500)")
-    flag("--log", **choice([*DETAILS]), help="how much TensorBoard gets (default: all)")
+    flag("--save_every", type=count, metavar="N", help="steps between saves; the last is saved, too (default: 500)")
+    flag("--log", **choice([*DETAILS]), help="what to log for TensorBoard (default: all)")
 
     flag = parser.add_argument_group("the pictures").add_argument
-    flag("--json", **switch, help="with --predict: print a JSON object a line")
-    flag("--save_prepared", type=path, metavar="FOLDER", help="with --predict: folder for what the network sees")
+    flag("--json", **switch, help="with --predict: print one JSON object per line")
+    flag("--save_prepared", type=path, metavar="FOLDER", help="with --predict: folder for the prepared images")
 
     flag = parser.add_argument_group("the study").add_argument
     flag("--seeds", type=count, metavar="N", help="number of seeds of each config, from 0 on (default: 3)")
-    flag("--jobs", type=count, metavar="N", help="number of runs at once (default: one for two cores)")
+    flag("--jobs", type=count, metavar="N", help="number of runs at once (default: one per two cores)")
     flag("--cluster", metavar="ADDRESS", help="Dask scheduler whose workers train, such as tcp://host:8786")
-    flag("--keep", **choice(KEEP), help="what stays of a finished run; results: no checkpoint (default: all)")
+    flag("--keep", **choice(KEEP), help="files to keep of a run; results: no checkpoints (default: all)")
     flag("--dry_run", **switch, help="print what would be trained, how long it takes and how large it is")
 
     flag = parser.add_argument_group("the machine").add_argument
-    flag("--device", **choice(DEVICES, {"cuda": "gpu"}), help="what computes (default: auto, a GPU if there is one)")
+    flag("--device", **choice(DEVICES, {"cuda": "gpu"}), help="where to compute (default: auto, a GPU if there is one)")
     threads_help = "number of threads (default: OMP_NUM_THREADS, or the cores)"
     flag("--threads", type=whole_number(1, os.cpu_count() or 1), metavar="N", help=threads_help)
     return parser

@@ -59,7 +59,7 @@ def _problem(framework: str) -> str:
     """Say why a framework cannot train here, and what to do; empty if it can."""
     engine, source = keras_engine()
     if framework == "keras" and engine not in ENGINES:
-        return f"Keras on {engine}, as {source} asks, cannot train; set KERAS_BACKEND to {', '.join(ENGINES)}"
+        return f"Keras cannot train on {engine}, set by {source}; set KERAS_BACKEND to one of {', '.join(ENGINES)}"
     for module in modules(framework):
         if not _is_installed(module):
             file = {"torch": "pytorch", "jax": "jax"}.get(module, framework)  # Keras's other engines have their own

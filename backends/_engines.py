@@ -24,7 +24,7 @@ def set_up_tensorflow(device: str, threads: int, name: str = "TensorFlow") -> st
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
     except RuntimeError as error:
-        text = f"{name} cannot change its device or threads after its first use; start another process ({error})"
+        text = f"{name} cannot change its device or threads after its first use; start a new process ({error})"
         raise UserError(text) from None
     tf.get_logger().setLevel("ERROR")  # in a notebook it warns of several runs: each compiles its own functions
     tf.config.experimental.enable_op_determinism()
@@ -49,7 +49,7 @@ def set_up_jax(device: str, threads: int, name: str = "JAX") -> str:
     import jax
 
     if _threads_of_jax.setdefault(os.getpid(), threads) != threads:
-        raise UserError(f"{name} cannot change its threads after its first use; start another process")
+        raise UserError(f"{name} cannot change its threads after its first use; start a new process")
     # Both are read when JAX is first asked for its devices.
     os.environ["PJRT_NPROC"] = str(threads)
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true"

@@ -41,13 +41,13 @@ def train(
 ) -> Run:
     """Train a config, named or given by the path of its file, test it, and return its run.
 
-    `steps` may be left out if the config has `decay_steps`: the run goes on to that step. `load` is a run's folder or
-    a checkpoint to go on from; True is the run of this name, or else of the config's own name, if there is one.
-    `changes` are new values by key of the config: {"learning_rate": 1e-3, "conv[1].kernel": 7}. Without `config`,
-    `seed` and `precision` the checkpoint's hold, or lenet, 0 and float32. `data` is a path that lenet.data.load reads,
-    by default MNIST; pictures are fitted to `image_size`, and `validation` images are held out. The default
-    `framework` is the first that is installed; `device` is auto, cpu or gpu. `log` is how much TensorBoard gets: none,
-    scalars or all. Raises UserError.
+    `steps` may be left out if the config has `decay_steps`: the run ends at that step. `load` is a run's folder or a
+    checkpoint to continue. True is the run that the arguments name, or else the config's own run; without either,
+    training starts at step 0. `changes` are new values by key of the config: {"learning_rate": 1e-3,
+    "conv[1].kernel": 7}. `config`, `seed` and `precision` default to the checkpoint's, or to lenet, 0 and float32.
+    `data` is a path that lenet.data.load reads, by default MNIST. Pictures are fitted to `image_size`, and `validation`
+    images are held out. The default `framework` is the first that is installed; `device` is auto, cpu or gpu. `log` is
+    what is logged for TensorBoard: none, scalars or all. Raises UserError.
     """
     require_at_least(0 if load else 1, steps=steps)
     require_at_least(1, threads=threads, save_every=save_every, validation=validation)
@@ -80,7 +80,7 @@ def test(
     device: str = "auto",
     threads: int | None = None,
 ) -> dict[str, Any]:
-    """Test a run on the test images, which changes no run; the arguments are those of `train`.
+    """Test a run on the test images without changing it; the arguments are those of `train`.
 
     With the path of a run, `data` needs no training images. Returns what result.json has, with the test's speed, and
     the `checkpoint` that was tested. Raises UserError.
@@ -108,14 +108,14 @@ def load(
     precision: str | None = None,
     changes: Changes = None,
 ) -> Run:
-    """Return the run in a folder, or of a checkpoint file, or else the run that `train` makes of the other arguments.
+    """Return the run at `path`, a folder or a checkpoint; without a path, the run that `train` makes of the arguments.
 
-    UserError if it has no whole checkpoint, or one of another architecture.
+    UserError if it has no complete checkpoint, or if an argument differs from its settings.
     """
     framework = framework or ("" if path is not True else backends.installed()[0])
     which = Selection(Path(log_dir), framework, path, config, changes, seed, precision, validation)
     if path is not True and (data is not None or image_size is not None):
-        raise UserError(f"{path}: a run knows its data; leave --data and --image_size out")
+        raise UserError(f"{path}: the run already names its data; remove --data and --image_size")
     return which.run(MNIST if data is None else read_data(data, image_size=image_size, log_dir=log_dir).info)
 
 

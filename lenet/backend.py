@@ -54,8 +54,8 @@ class Backend(ABC):
     def __init__(self, network: Network, precision: str, device: str, threads: int, label_smoothing: float = 0) -> None:
         """Build the model and the optimizer.
 
-        The loss is the cross-entropy with labels of which all classes share the part `label_smoothing`. UserError if
-        `device` is gpu and there is none. The frameworks set `threads` once in a process.
+        The loss is the cross-entropy; the share `label_smoothing` of each label is spread evenly over all classes.
+        UserError if `device` is gpu and there is none. The frameworks set `threads` once in a process.
         """
 
     @abstractmethod

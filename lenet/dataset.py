@@ -96,7 +96,7 @@ class Dataset:
         """Raise UserError if fewer training images than a mini-batch are left beside those that are held out."""
         left = len(self.hold_out(validation)[0].labels)
         if batch_size > left:
-            text = f"batch size {batch_size}: there are {left:,} training images beside {validation:,} held out"
+            text = f"batch size {batch_size}: only {left:,} training images are left after {validation:,} are held out"
             advice = "--batch_size" if batch_size > len(self.train.labels) else "--batch_size or --validation"
             raise UserError(f"{text}; choose a smaller {advice}")
 
@@ -110,7 +110,7 @@ class Dataset:
         classes = len(np.unique(labels))
         most = len(labels) - classes
         if most < 1:
-            text = f"{len(labels):,} training images in {classes} classes; each class needs two beside the test's"
+            text = f"{len(labels):,} training images in {classes} classes; each class needs two besides those to test"
             raise UserError(f"{self.info.name}: {text}")
         if not 1 <= count <= most:
             raise UserError(f"validation: must be from 1 to {most}, of {len(labels):,} training images, not {count}")

@@ -72,7 +72,7 @@ def path(text: str) -> Path:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not text; choose another name") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not valid UTF-8; choose another name") from None
     if not text:
         raise argparse.ArgumentTypeError("the path is empty; is a variable of the shell not set?")
     try:
@@ -128,11 +128,11 @@ def check(flags: argparse.Namespace, error: Callable[[str], Any]) -> None:
     if flags.report and (flags.train or flags.test or flags.load is not None or flags.seed is not None):
         error("--report trains and tests by itself, from --seeds: leave --train, --test, --load and --seed out")
     if len(asked) > 1:
-        error(f"{' and '.join(asked)} do not go together: one after the other")
+        error(f"{' and '.join(asked)} do not go together; run them one after the other")
     if flags.describe and flags.load is True:
         error("--describe needs the path of a run after --load, or no --load")
     if len(flags.export or []) > 1:
-        error("one --export at a time")
+        error("only one --export is allowed; run the command once for each file")
     if flags.export and (flags.device or flags.threads):
         error("--device and --threads do not go with --export")
     if not flags.predict and (flags.json or flags.save_prepared):
@@ -140,7 +140,7 @@ def check(flags: argparse.Namespace, error: Callable[[str], Any]) -> None:
     if not flags.train and not flags.report:
         for name, value in (("train_num", flags.steps), ("save_every", flags.save_every), ("log", flags.log)):
             if value is not None:
-                error(f"--{name} goes with --train")
+                error(f"--{name} goes with --train or --report")
     for name in ("seeds", "jobs", "cluster", "keep", "dry_run"):
         if getattr(flags, name) is not None and not flags.report:
             error(f"--{name} goes with --report")

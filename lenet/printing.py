@@ -22,12 +22,12 @@ def print_run(result: dict[str, Any], place: Path | str) -> int:
 def print_place(place: Path | str, text: str = "") -> int:
     """Print where something is, after a text; return the exit code 0."""
     if not print_result(text, str(place)):
-        raise UserError("the result cannot be written to stdout; what was saved is whole", 1)
+        raise UserError("the result cannot be written to stdout; the saved files are intact", 1)
     return 0
 
 
 def print_text(text: str) -> int:
     """Print lines; return the exit code 0."""
     if not print_line(text.rstrip(), sys.stdout):
-        raise UserError("the lines cannot be written to stdout; what was saved is whole", 1)
+        raise UserError("the lines cannot be written to stdout; the saved files are intact", 1)
     return 0

@@ -79,7 +79,7 @@ class Settings:
         """Return the step at which a run ends: at the end of its schedule, or else after `wanted` steps; UserError."""
         if not (last := self.training.decay_steps or wanted):
             raise UserError(
-                "how many steps? add --train_num N (only a config with decay_steps has a number of its own)"
+                "the number of steps is missing; add --train_num N (only a config with decay_steps has a default)"
             )
         return last
 
@@ -135,7 +135,7 @@ def difference(found: dict[str, Any], wanted: dict[str, Any]) -> str:
     for key in {**wanted, **found}:
         if found.get(key) != wanted.get(key):
             there, here = (to_text(values[key]) if key in values else "missing" for values in (found, wanted))
-            return f"{key} is {there} in it, {here} here"
+            return f"{key} is {there} in the saved run, but {here} is asked for"
     return ""
 
 

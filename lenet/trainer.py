@@ -189,7 +189,7 @@ def require_finite(cross_entropies: Sequence[float] | np.ndarray, first_step: in
 def stopped(signal: Any, run: Run, step: int, last: int) -> UserError:
     """Return the error of a run that a signal stopped, and that was saved."""
     return UserError(
-        f"stopped by {signal.name}, saved after step {step}; to go on, the same command with "
+        f"stopped by {signal.name}, saved after step {step}; to continue, run the same command with "
         f"--load {command_line(run.folder)} --train_num {last - step}",
         exit_code=128 + signal,
     )

@@ -48,7 +48,7 @@ class Training:
     def shifted(self, images: np.ndarray, steps: range, seed: int) -> np.ndarray:
         """Return each step's images, uint8 [steps, batch, height, width, channels], moved at random.
 
-        What comes in at an edge repeats the image's edge.
+        New pixels at an edge repeat the pixels of that edge.
         """
         if not self.shift:
             return images
@@ -58,7 +58,7 @@ class Training:
 def batch_indices(seed: int, step: int, batch_size: int, count: int) -> np.ndarray:
     """Return the examples, of `count`, that step number `step` (from 0) trains on: int64 [batch_size].
 
-    Every pass over the examples has its own order. Those left at its end, fewer than a batch, are not used in it.
+    Each epoch has its own order. The examples left at its end, fewer than a batch, are dropped.
     """
     pass_number, batch = divmod(step, count // batch_size)
     return _permutation(seed, pass_number, count)[batch * batch_size : (batch + 1) * batch_size]

@@ -232,7 +232,7 @@ def test_classes_of_other_names_are_refused(trained, framework, folder, tmp_path
     for flags in (["--test"], ["--train", "--train_num", 1]):
         flags += ["--load", run.folder, "--data", tmp_path / "other", "--log_dir", tmp_path]
         code, _, err = framework.run(*flags)
-        assert (code, "it knows a class 'digit 3', in place of which other~" in err) == (2, True), err
+        assert (code, "its class is 'digit 3' where other~" in err) == (2, True), err
 
 
 def test_the_report_has_it(folder, tmp_path):
@@ -255,4 +255,7 @@ def test_settings_know_the_share_that_is_held_out():
     assert MNIST.validation_size == 5_000
     settings = Settings.of(load("lenet"), MNIST).changed({}, validation=1_000)
     assert settings.variant == "lenet,validation=1000"
-    assert settings.difference(Settings.of(load("lenet"), MNIST)) == "validation is 1000 in it, 5000 here"
+    assert (
+        settings.difference(Settings.of(load("lenet"), MNIST))
+        == "validation is 1000 in the saved run, but 5000 is asked for"
+    )

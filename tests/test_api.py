@@ -55,7 +55,7 @@ def test_other_threads_in_the_same_process_are_refused_or_work(framework, option
     if framework.name == "pytorch":
         process.do(jobs.api, "train", "lenet5", threads=2, **run)
     else:
-        with pytest.raises(lenet.UserError, match="after its first use; start another process"):
+        with pytest.raises(lenet.UserError, match="after its first use; start a new process"):
             process.do(jobs.api, "train", "lenet5", threads=2, **run)
 
 
@@ -70,7 +70,7 @@ def test_other_threads_in_the_same_process_are_refused_or_work(framework, option
         (
             "train",
             {"changes": {"batch_size": 99_999}, "steps": 1},
-            "batch size 99999: there are 55,000 training images beside 5,000 held out",
+            "batch size 99999: only 55,000 training images are left after 5,000 are held out",
         ),
         ("train", {"steps": 0}, "steps: must be 1 or more, not 0"),
         ("train", {"steps": -1, "load": True}, "steps: must be 0 or more, not -1"),

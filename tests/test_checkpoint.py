@@ -143,15 +143,19 @@ def test_a_difference_is_named_by_its_key():
     one = small_settings()
     other = small_settings(architecture=Architecture((Conv(2, kernel=5),), (3,)))
     assert one.difference(one) == ""
-    assert one.difference(other) == "conv[0].kernel is 3 in it, 5 here"
-    assert one.difference(small_settings("bfloat16")) == "precision is float32 in it, bfloat16 here"
-    assert one.difference(small_settings(training=Training(7))) == "batch_size is 100 in it, 7 here"
+    assert one.difference(other) == "conv[0].kernel is 3 in the saved run, but 5 is asked for"
+    assert (
+        one.difference(small_settings("bfloat16")) == "precision is float32 in the saved run, but bfloat16 is asked for"
+    )
+    assert (
+        one.difference(small_settings(training=Training(7))) == "batch_size is 100 in the saved run, but 7 is asked for"
+    )
     deeper = small_settings(architecture=Architecture((Conv(2, kernel=3),), (3, 3)))
-    assert one.difference(deeper) == "dense is [3] in it, [3,3] here"
+    assert one.difference(deeper) == "dense is [3] in the saved run, but [3,3] is asked for"
     tanh = small_settings(architecture=Architecture((Conv(2, kernel=3),), (3,), "tanh"))
-    assert one.difference(tanh) == "activation is relu in it, tanh here"
+    assert one.difference(tanh) == "activation is relu in the saved run, but tanh is asked for"
     longer = small_settings(architecture=Architecture((Conv(2, kernel=3), Conv(4)), (3,)))
-    assert one.difference(longer) == "conv[1].filters is missing in it, 4 here"
+    assert one.difference(longer) == "conv[1].filters is missing in the saved run, but 4 is asked for"
 
 
 def test_a_checkpoint_of_the_format_before_still_loads():

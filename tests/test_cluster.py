@@ -154,7 +154,7 @@ def test_ctrl_c_saves_every_run_and_a_lost_scheduler_is_said(report, scheduler, 
         server.send_signal(signal.SIGKILL)
         out, err = process.communicate()
         assert (process.returncode, out) == (1, "")
-        assert f"the scheduler at {address} is lost; start this again when it runs: it goes on" in err
+        assert f"the scheduler at {address} is lost; start it again, then run the same command" in err
         assert "Traceback" not in err
 
 
@@ -195,7 +195,9 @@ def test_a_worker_that_cannot_take_part_is_named(report, scheduler, tmp_path):
         "m.version = lambda name: '2.0.0' if name == 'torch' else of(name)\n"
     )
     err = refused(PYTHONPATH=os.pathsep.join([elsewhere, str(PROJECT)]))
-    assert re.search(r"the worker tcp://\S+ has torch 2\.0\.0, where this machine has 2\.\S+; install the same", err)
+    assert re.search(
+        r"the worker tcp://\S+ has torch 2\.0\.0, but this machine has 2\.\S+; install the same version", err
+    )
     assert not [*tmp_path.glob("there/lenet5*")]
 
 
@@ -215,11 +217,11 @@ def test_a_scheduler_that_is_not_there_and_one_without_workers(scheduler, monkey
 
 def test_a_worker_is_examined(tmp_path):
     wanted, probe = versions(["numpy"]), tmp_path / "probe"
-    assert "does not see" in examine(probe, wanted)
+    assert "does not see the report's files" in examine(probe, wanted)
     with lock(probe):
         assert examine(probe, wanted) == ""
         assert "has numpy " in examine(probe, wanted | {"numpy": "1.0"})
         other = f"{wanted['lenet']}-other"
-        assert f"where this machine has {other}; install the same" in examine(probe, wanted | {"lenet": other})
-    assert "sees no lock" in examine(probe, wanted)
+        assert f"but this machine has {other}; install the same version" in examine(probe, wanted | {"lenet": other})
+    assert "does not see the report's lock" in examine(probe, wanted)
     assert {path.name for path in tmp_path.iterdir()} == {"probe"}

@@ -79,7 +79,7 @@ def test_an_engine_that_keras_cannot_train_with_is_named_with_what_asks_for_it(s
     done = python(code, *flags)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     place = source if engine else tmp_path / source
-    assert f"Keras on numpy, as {place} asks, cannot train; set KERAS_BACKEND to tensorflow" in done.stderr
+    assert f"Keras cannot train on numpy, set by {place}; set KERAS_BACKEND to one of tensorflow" in done.stderr
     assert not (tmp_path / "logs").exists()
 
 

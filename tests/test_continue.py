@@ -83,7 +83,7 @@ def test_testing_a_checkpoint_says_what_training_said_and_writes_nothing(train, 
 @pytest.mark.one_framework
 def test_load_without_a_run_begins_and_says_so(train):
     _, err, folder = train(3, "--load")
-    assert err == f"lenet: notice: there is no run to go on from in {folder}; it begins at step 0\n"
+    assert err == f"lenet: notice: there is no run to continue in {folder}; training starts at step 0\n"
     assert Run.at(folder).checkpoint.state.step == 3
 
 
@@ -130,7 +130,7 @@ def test_a_run_from_elsewhere_does_not_go_on_in_the_place_of_another(train, fram
     where = ("--log_dir", tmp_path / "logs", "--data_dir", small_data)
     code, out, err = framework.run("--train", "--train_num", 3, "--load", elsewhere, *where)
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert f"there is a run in {here} already" in err
+    assert f"{here} already has a run" in err
     assert f"--load {shlex.quote(str(here))}" in err
     assert "another --log_dir" in err
     assert files(tmp_path) == before

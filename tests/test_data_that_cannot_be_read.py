@@ -50,15 +50,15 @@ BAD = {
         "no file train-images-idx3",
     ),
     "pictures without labels": (lambda tmp: _without(as_idx(tmp / "mine"), "t10k-labels*"), "no file t10k-labels-idx1"),
-    "another file": (lambda tmp: written(tmp / "mine.txt", b"hello"), "not data that can be read"),
+    "another file": (lambda tmp: written(tmp / "mine.txt", b"hello"), "unknown format; give a folder"),
     "a pickle": (lambda tmp: written(tmp / "data.pkl", pickle.dumps([1])), "a pickle, which can run any code"),
     "pickles of CIFAR-10": (
         lambda tmp: written(made(tmp / "cifar-10-batches-py") / "data_batch_1", b"\x80").parent,
-        "CIFAR-10 comes in a binary version, too",
+        "use CIFAR-10's binary version",
     ),
     "pictures in no class": (
         lambda tmp: written(made(tmp / "mine") / "a.png", b"").parent,
-        "its pictures are in no folders; make a folder for each class, and name it so",
+        "its pictures are not in class folders; move them into one folder for each class",
     ),
     "a picture that cannot be read": (
         lambda tmp: written(as_pictures(tmp / "mine") / "train/2/bad.png", b"GIF89").parents[2],
@@ -70,11 +70,11 @@ BAD = {
     ),
     "a class that is not trained": (
         lambda tmp: renamed(as_pictures(tmp / "mine"), "train/3", "train/three"),
-        "train: there is no folder 3, which test has; train it, too, or take it away; the folder holds 0, 1, 2, three",
+        "train: there is no folder 3, which test has; add it to train, or remove it from test; the folder holds 0, 1, ",
     ),
     "train alone": (
         lambda tmp: _without(as_pictures(tmp / "mine"), "test"),
-        "there is no folder test with pictures in a folder for each class; the folder holds train; name it so, ",
+        "there is no folder test with pictures in a folder for each class; the folder holds train; make it, ",
     ),
     "one class": (lambda tmp: _of_classes(tmp / "mine", 1), "there is one class, 0; at least two are needed"),
     "10,000 classes": (lambda tmp: _of_classes(tmp / "mine", 10_000), "10,000 classes; at most 256 can be trained"),
@@ -101,12 +101,12 @@ BAD = {
     ),
     "a word in a table": (
         lambda tmp: _csv(tmp, "label,a,b,c,d\n1,2,3,4,5\n2,3,x,5,6\n"),
-        "'x' is not a whole number in line 3, column 3; wanted are whole numbers",
+        "'x' is not a whole number in line 3, column 3; must be whole numbers",
     ),
     "pixels alone": (lambda tmp: _csv(tmp, "1,2,3,4,5,6,7,8,9\n" * 2), "9 columns are pixels without a label"),
     "no square": (
         lambda tmp: _csv(tmp, "label,a,b\n2,3,4\n"),
-        "3 columns, so 2 pixels; wanted is a label, then a square",
+        "3 columns, so 2 pixels; must be a label, then a square",
     ),
     "an empty table": (lambda tmp: _csv(tmp, ""), "there is nothing in it"),
     "a header alone": (lambda tmp: _csv(tmp, "label,a,b,c,d\n"), "there is no image in it, only a header"),
@@ -116,7 +116,7 @@ BAD = {
     ),
     "Kaggle's test without labels, beside train": (
         lambda tmp: _without_labels(as_csv(tmp / "mine"), "my_test.csv"),
-        "my_test.csv: 81 columns are pixels without a label, which is the first column; give the table ",
+        "my_test.csv: 81 columns are pixels without a label; the first column must be the label; give only the table ",
     ),
     "names in Latin-1": (
         lambda tmp: written(as_idx(tmp / "mine") / "classes.txt", "caf\xe9\n".encode("latin-1") * 4).parent,
@@ -125,11 +125,11 @@ BAD = {
     "an archive that is none": (lambda tmp: written(tmp / "mine.npz", b"PK\3\4 no"), "mine.npz: cannot be read"),
     "an array of objects": (
         lambda tmp: _npz(tmp, x_train=np.array([{}, 1], object)),
-        "x_train: of object; wanted are whole numbers",
+        "x_train: of object; must be whole numbers",
     ),
     "fractions": (
         lambda tmp: _npz(tmp, x_train=np.zeros((4, 9, 9))),
-        "x_train: of float64; wanted are whole numbers, pixels from 0 to 255; if they go from 0 to 1",
+        "x_train: of float64; must be whole numbers, pixels from 0 to 255; if they go from 0 to 1",
     ),
     "no labels in the archive": (
         lambda tmp: _npz(tmp, y_train=None),
@@ -137,17 +137,17 @@ BAD = {
     ),
     "labels as a table": (
         lambda tmp: _npz(tmp, y_train=np.zeros((40, 4))),
-        "y_train: of float64; wanted are whole numbers, one for each image; save labels.argmax(axis=1)",
+        "y_train: of float64; must be whole numbers, one for each image; save labels.argmax(axis=1)",
     ),
     "pictures of the test in no folders": (
         lambda tmp: renamed(as_pictures(tmp / "mine") / "test", "0", "../loose").parent and _flat(tmp / "mine/test"),
-        "there is no folder test with pictures in a folder for each class; the folder holds loose, test, train; name",
+        "there is no folder test with pictures in a folder for each class; the folder holds loose, test, train; make",
     ),
-    "an address": (lambda tmp: f"https://{tmp}/mnist.zip", "an address; download what is there, and give its path"),
+    "an address": (lambda tmp: f"https://{tmp}/mnist.zip", "a web address; download the data, and give its path"),
     "fewer labels": (lambda tmp: _npz(tmp, y_train=np.zeros(3, int)), "train: 40 images, but labels of shape [3]"),
     "pixels of 256": (
         lambda tmp: _npz(tmp, x_test=np.full((12, 9, 9), 256)),
-        "a pixel is 256 or 256; wanted is 0 to 255",
+        "pixels from 256 to 256; must be 0 to 255",
     ),
     "a header that lies": (lambda tmp: _lying(tmp / "mine.npz"), "at most 1,000,000 are read"),
     "several archives": (

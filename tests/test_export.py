@@ -176,7 +176,7 @@ def test_what_was_there_is_moved_aside(tmp_path, capsys):
     (tmp_path / "page.html").write_text("precious")
     run.export(tmp_path / "page.html")
     assert (tmp_path / "page.html.1").read_text() == "precious"
-    said = f"lenet: notice: what was in {tmp_path}/page.html is in {tmp_path}/page.html.1 now\n"
+    said = f"lenet: notice: the old {tmp_path}/page.html was renamed to {tmp_path}/page.html.1\n"
     assert capsys.readouterr().err == said
     made = tmp_path / "made"
     for i in range(3):
@@ -255,12 +255,12 @@ def test_mistakes_get_one_line(tmp_path, monkeypatch):
     run = run_of(load("lenet5").architecture, tmp_path)
     for name in ("model.h5", "model", "model.onnx.zip"):
         with pytest.raises(
-            UserError, match=re.escape("the ending says the format: .onnx, .pt2, .pt, .safetensors, .keras, .html, / (")
+            UserError, match=re.escape("unknown ending; use one of .onnx, .pt2, .pt, .safetensors, .keras, .html, / (")
         ):
             run.export(tmp_path / name)
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos/a.png").touch()
-    with pytest.raises(UserError, match="photos is something else than a SavedModel; choose another name"):
+    with pytest.raises(UserError, match="photos exists and is not a SavedModel; choose another name"):
         run.export(f"{tmp_path}/photos/")
     monkeypatch.setattr(export.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(UserError, match=re.escape("pip install -r requirements/export.txt")):

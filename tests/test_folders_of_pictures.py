@@ -77,7 +77,7 @@ def test_other_files_beside_folders_of_pictures_change_nothing(tmp_path, capsys)
     assert capsys.readouterr().err == ""
     make_picture(folder / "val/0/a.png", (9, 9))
     load(folder)
-    assert capsys.readouterr().err == f"lenet: notice: {folder}: beside train and test, val is left out\n"
+    assert capsys.readouterr().err == f"lenet: notice: {folder}: neither train nor test, so ignored: val\n"
 
 
 def test_the_log_folder_is_no_class(tmp_path):
@@ -113,10 +113,10 @@ def test_oddities_are_told(tmp_path, capsys):
     data = load(folder)
     assert capsys.readouterr().err.splitlines() == [
         f"lenet: notice: {folder}/train/0/loop leads back to a folder above it, so it is left out",
-        f"lenet: notice: {folder}/train: files whose ending is not a picture's are left out: 2 with .heic, 1 with .txt",
-        f"lenet: notice: {folder}/classes.txt is not read: the classes are called as their folders are",
+        f"lenet: notice: {folder}/train: files that are not pictures, so ignored: 2 with .heic, 1 with .txt",
+        f"lenet: notice: {folder}/classes.txt is ignored: the folders' names are the class names",
         f"lenet: notice: {data.info.name}: 3 of the 15 test images are training images, too",
-        f"lenet: notice: {data.info.name}: a single image, so none for the test or none to train on, in class alone",
+        f"lenet: notice: {data.info.name}: only one image, so either no training or no test image, in class alone",
     ]
 
 
@@ -127,8 +127,8 @@ def test_what_is_left_out_of_a_folder_is_told(tmp_path, capsys):
     (folder / "empty").mkdir()
     assert load(folder).info == info
     assert capsys.readouterr().err.splitlines() == [
-        f"lenet: notice: {folder}: no pictures are in empty, so it is no class",
-        f"lenet: notice: {folder}: pictures in no class's folder are left out: 1",
+        f"lenet: notice: {folder}: folders without pictures, so no classes: empty",
+        f"lenet: notice: {folder}: pictures outside the class folders, so ignored: 1",
     ]
 
 

@@ -92,8 +92,8 @@ def test_a_report_over_a_grid_compares_every_combination(report, repeats, tmp_pa
     flags = ("--config", "lenet5", "--framework", "pytorch", "--seeds", seeds, "--jobs", 1, *GRID)
     planned = report(*flags, "--dry_run").communicate()[0]
     assert planned.count(" pytorch seed ") == 4 * seeds
-    assert f"{4 * seeds} runs of 4 variants; {4 * seeds} lack something." in planned
-    assert "Time: unknown until one is trained, 1 at once" in planned
+    assert f"{4 * seeds} runs of 4 variants; {4 * seeds} are not finished." in planned
+    assert "Time, 1 at once: unknown until one run is finished." in planned
     assert not [*tmp_path.glob("lenet5*")]
 
     process = report(*flags)
@@ -121,7 +121,7 @@ def test_a_report_over_a_grid_compares_every_combination(report, repeats, tmp_pa
     assert drawn == {"response-1.svg"}  # of the learning rate, not of dense
 
     again = report(*flags, "--dry_run").communicate()[0]
-    assert f"{4 * seeds} runs of 4 variants; 0 lack something." in again
+    assert f"{4 * seeds} runs of 4 variants; 0 are not finished." in again
 
 
 @pytest.mark.framework
@@ -143,12 +143,12 @@ def test_with_keep_results_no_checkpoint_stays_and_nothing_is_trained_again(repo
     result["settings"]["seed"] = 7  # another run's
     (folder / "result.json").write_text(json.dumps(result))
     process = report(*flags)
-    assert f"{folder} is another run: seed is 7 in it, 0 here" in process.communicate()[1]
+    assert f"{folder} has another run: seed is 7 in the saved run, but 0 is asked for" in process.communicate()[1]
     (folder / "result.json").write_text(json.dumps(result | {"settings": result["settings"] | {"seed": 0}}))
     process = report(*flags, "--train_num", 20)
     assert f"{folder} has 12 steps, and no checkpoint to go on from; use --train_num 12" in process.communicate()[1]
     code, _, err = workers["pytorch"].run("--config", "lenet5", "--train", "--train_num", 2, *data_flags)
-    assert (code, err) == (0, f"lenet: notice: the run that was in {folder} is in {folder}.1 now\n")
+    assert (code, err) == (0, f"lenet: notice: the old run in {folder} was renamed to {folder}.1\n")
 
 
 def test_runs_that_do_not_fit_on_the_disk_are_refused(monkeypatch, tmp_path):
@@ -173,7 +173,7 @@ def test_the_plan_knows_the_time_and_size_of_runs_by_those_that_are_trained(repo
     assert "seed 0: done" in text
     assert "seed 2: 0 of 12 steps" in text
     seconds = 2 * (result["seconds"] + result["evaluation_seconds"] + planning.START_SECONDS)
-    assert f"Time: about {planning.duration(seconds)}, 1 at once" in text
+    assert f"Time, 1 at once: about {planning.duration(seconds)}, " in text
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     settings = Run.at(folder).checkpoint.settings
     settings = dataclasses.replace(settings, seed=9)

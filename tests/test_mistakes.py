@@ -20,8 +20,8 @@ def mistakes():
     """Name -> (flags, what the message must say)."""
     train = ["--train", "--train_num", "5"]
     yield "nothing to do", [], "add --train --train_num N, or --test"
-    yield "no train_num", ["--train"], "how many steps? add --train_num N"
-    yield "train_num alone", ["--test", "--train_num", "5"], "--train_num goes with --train"
+    yield "no train_num", ["--train"], "the number of steps is missing; add --train_num N"
+    yield "train_num alone", ["--test", "--train_num", "5"], "--train_num goes with --train or --report"
     for flag in ("--train_num", "--threads", "--save_every"):
         for value in ("0", "-3", "many", "1.5", ""):
             zero = (flag, value) == ("--train_num", "0")
@@ -50,14 +50,14 @@ def mistakes():
     yield "near config", [*train, "--config", "lenett"], "did you mean lenet?"
     yield "unknown precision", [*train, "--precision", "float16"], "there is no 'float16', only float32"
     yield "unknown device", [*train, "--device", "tpu"], "there is no 'tpu', only auto, cpu, gpu"
-    yield "log alone", ["--test", "--log", "none"], "--log goes with --train"
+    yield "log alone", ["--test", "--log", "none"], "--log goes with --train or --report"
     yield (
         "log",
         ["--train", "--train_num", "1", "--log", "al"],
         "there is no 'al', only none, scalars, all; did you mean all?",
     )
     yield "tensorboard", ["--tensorboard", "--test"], "--train or --test and --tensorboard do not go together"
-    yield "save_every alone", ["--test", "--save_every", "3"], "--save_every goes with --train"
+    yield "save_every alone", ["--test", "--save_every", "3"], "--save_every goes with --train or --report"
     for flag, near in (("--epochs", "--train_num"), ("--Train", "--train"), ("--learing-rate=1", "--learning_rate")):
         yield f"near flag {flag}", [*train, flag], f"there is no flag {flag.partition('=')[0].replace('-r', '_r')}; "
         yield f"suggested for {flag}", [*train, flag], f"did you mean {near}?"
@@ -75,12 +75,20 @@ def mistakes():
     yield "checkpoint missing", [*train, "--load", "{tmp}/nowhere"], "there is no checkpoint {tmp}/nowhere"
     yield "run's folder empty", [*train, "--load", "{tmp}"], "there is no checkpoint {tmp}/checkpoint.safetensors"
     other = [*train, "--load", "{tmp}/other", "--config", "lenet"]
-    yield "other architecture", other, "its architecture is another: dense is [8] in it, [1024] here"
-    yield "other key", [*other[:-2], "--set", "dense=[9]"], "dense is [8] in it, [9] here"
-    yield "truncated", [*train, "--load", "{tmp}/truncated"], "{tmp}/truncated: not a checkpoint, or not a whole one"
-    yield "flipped byte", ["--test", "--load", "{tmp}/flipped"], "{tmp}/flipped: not a checkpoint, or not a whole one"
-    yield "no checkpoint", ["--test", "--load", "{tmp}/text"], "{tmp}/text: not a checkpoint, or not a whole one"
-    yield "a folder's name that is no text", [*train, "--load", "{tmp}/\udce9"], "is not text; choose another name"
+    yield (
+        "other architecture",
+        other,
+        "its architecture differs: dense is [8] in the saved run, but [1024] is asked for",
+    )
+    yield "other key", [*other[:-2], "--set", "dense=[9]"], "dense is [8] in the saved run, but [9] is asked for"
+    yield "truncated", [*train, "--load", "{tmp}/truncated"], "{tmp}/truncated: not a checkpoint, or an incomplete one"
+    yield "flipped byte", ["--test", "--load", "{tmp}/flipped"], "{tmp}/flipped: not a checkpoint, or an incomplete one"
+    yield "no checkpoint", ["--test", "--load", "{tmp}/text"], "{tmp}/text: not a checkpoint, or an incomplete one"
+    yield (
+        "a folder's name that is no text",
+        [*train, "--load", "{tmp}/\udce9"],
+        "is not valid UTF-8; choose another name",
+    )
     for name, kind in (
         ("model.pth", "a model of PyTorch"),
         ("zip", "an archive, such as"),
@@ -92,11 +100,11 @@ def mistakes():
             ["--test", "--load", f"{{tmp}}/{name}"],
             "own checkpoint.safetensors can be",
         )
-    yield "a pipe", ["--test", "--load", "{tmp}/pipe"], "{tmp}/pipe: not a checkpoint, or not a whole one: not a file"
+    yield "a pipe", ["--test", "--load", "{tmp}/pipe"], "{tmp}/pipe: not a checkpoint, or an incomplete one: not a file"
     yield (
         "another model",
         ["--test", "--load", "{tmp}/float8"],
-        "float8: not a checkpoint, or not a whole one: its format",
+        "float8: not a checkpoint, or an incomplete one: its format",
     )
     yield (
         "no data folder",
@@ -106,7 +114,7 @@ def mistakes():
     yield (
         "batch of all",
         [*train, "--batch_size", "55001"],
-        "batch size 55001: there are 55,000 training images beside 5,000 held out",
+        "batch size 55001: only 55,000 training images are left after 5,000 are held out",
     )
     yield "lying data file", [*train, "--data_dir", "{tmp}/lying"], "its header says 235,200 bytes of data"
 

@@ -125,14 +125,14 @@ def test_text_of_the_user_is_read_as_it_is(make, tmp_path):
 def test_the_report_says_where_runs_differ(make, tmp_path):
     frameworks, engine = ("keras", "pytorch"), ("torch", "pytorch")
     text = make(settings_of("x"), frameworks=frameworks, engine=engine, gap=0.25)
-    assert "nowhere more than 0.25 apart" in text
+    assert "differ by at most 0.25" in text
     assert "computed by keras on torch, pytorch on\ncpu in float32; threads a run: 1;" in text
     assert "The runs differ" not in text
     assert rows(text, "Frameworks")[2][1:] == ["1,000", "1,000", "2.50", "0.25"]
     more = {"engine": engine, "device": ("cpu", "gpu"), "threads": (2, 4)}
     text = make(settings_of("x"), frameworks=frameworks, log_dir=tmp_path / "other", **more)
     assert "computed by keras on torch, pytorch on\ncpu, gpu in float32; threads a run: 2, 4;" in text
-    assert "The runs differ in device and threads, so they round otherwise, and training amplifies that." in text
+    assert "The runs differ in device and threads, so they round differently, and training amplifies that." in text
 
 
 def test_a_framework_on_two_engines_is_named():
@@ -155,7 +155,7 @@ def test_a_damaged_selection_is_another(make, tmp_path, capsys):
     make(settings_of("x"))
     assert selection.read_text() == content
     assert (tmp_path / "report.1/selection.json").read_text() == "{"
-    moved = f"lenet: notice: the report that was in {tmp_path / 'report'} is in {tmp_path / 'report.1'} now\n"
+    moved = f"lenet: notice: the old report in {tmp_path / 'report'} was renamed to {tmp_path / 'report.1'}\n"
     assert capsys.readouterr().err == moved
 
 

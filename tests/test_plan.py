@@ -46,7 +46,7 @@ def refused(data_flags, tmp_path):
         code, out, err = jobs.command_line([*map(str, flags), "--seeds", "2", *map(str, more)])
         assert (code, out, err.count("\n")) == (2, "", 1)
         assert reason in err
-        assert "a report moves no run aside: choose another --log_dir, or move it away yourself" in err
+        assert "choose another --log_dir, or move that run elsewhere" in err
         after = files(tmp_path)
         assert {path: after[path] for path in before} == before
         assert {path.name for path in after.keys() - before.keys()} <= LOCKS
@@ -63,28 +63,34 @@ def test_a_run_that_does_not_fit_is_named_before_anything_is_trained(refused, re
     edited = dataclasses.replace(settings.config, architecture=load("lenet").architecture)
     other_data = dataclasses.replace(settings.data, test_sha256="00")
     for other, reason in (
-        (dataclasses.replace(settings, config=edited), "conv[0].filters in the config is 32 in it, 6 here"),
+        (
+            dataclasses.replace(settings, config=edited),
+            "conv[0].filters in the config is 32 in the saved run, but 6 is asked for",
+        ),
         (dataclasses.replace(settings, data=other_data), "data's SHA-256 is "),
-        (dataclasses.replace(settings, precision="bfloat16"), "precision is bfloat16 in it, float32 here"),
+        (
+            dataclasses.replace(settings, precision="bfloat16"),
+            "precision is bfloat16 in the saved run, but float32 is asked for",
+        ),
     ):
         Checkpoint(checkpoint.state, other, (Stage(0, "pytorch", other),)).save(saved.path)
-        refused(f"{trained} is another run: {reason}")
+        refused(f"{trained} has another run: {reason}")
     histories = [Stage(0, "keras", settings)], [Stage(0, "pytorch", settings), Stage(6, "keras", settings)]
     for history in (*histories, [Stage(3, "pytorch", settings)]):
         Checkpoint(checkpoint.state, settings, tuple(history)).save(saved.path)
-        refused(f"{trained} has another history: other settings or frameworks trained a part of it")
+        refused(f"a part of the run in {trained} was trained with other settings or another framework")
     saved.path.write_bytes(content[:-1])
-    refused("checkpoint.safetensors: not a checkpoint, or not a whole one")
+    refused("checkpoint.safetensors: not a checkpoint, or an incomplete one")
     second = shutil.copytree(trained, trained.with_name("seed-1"))
     refused(" (and 1 more like it); ")
     saved.path.write_bytes(content)
-    refused(f"{second / 'checkpoint.safetensors'}: not a checkpoint, or not a whole one")
+    refused(f"{second / 'checkpoint.safetensors'}: not a checkpoint, or an incomplete one")
     (second / "checkpoint.safetensors").write_bytes(content)
-    refused(f"{second} is another run: seed is 0 in it, 1 here; ")
+    refused(f"{second} has another run: seed is 0 in the saved run, but 1 is asked for; ")
     shutil.rmtree(second)
     process = report("--config", "lenet5", "--framework", "pytorch", "--seeds", 2)
     _, err = process.communicate()
-    assert notices(err) == [f"lenet: notice: the report that was in {tmp_path}/report is in {tmp_path}/report.1 now"]
+    assert notices(err) == [f"lenet: notice: the old report in {tmp_path}/report was renamed to {tmp_path}/report.1"]
     assert process.returncode == 0
 
 
@@ -95,7 +101,7 @@ def test_a_report_of_another_selection_moves_the_one_before_aside(report, traine
     assert report(*flags).communicate()[1] == ""  # the same selection: in its place
     assert not (tmp_path / "report.1").exists()
     _, err = report(*flags, "--seeds", 2).communicate()
-    assert notices(err) == [f"lenet: notice: the report that was in {tmp_path}/report is in {tmp_path}/report.1 now"]
+    assert notices(err) == [f"lenet: notice: the old report in {tmp_path}/report was renamed to {tmp_path}/report.1"]
     assert {path.name for path in (tmp_path / "report.1").iterdir()} == {path.name for path in before}
     assert trained.exists()
 
@@ -152,7 +158,7 @@ def test_a_run_needs_no_file_of_its_config(small_data, tmp_path, capsys):
     assert (run.checkpoint.settings, run.checkpoint.state.step) == (settings, 3)
     greedy = dataclasses.replace(settings, training=Training(batch_size=500))
     done = study.make(Plan.of([greedy], ["pytorch"], 3, tmp_path), Local(1), data, flags, [])
-    error = "batch size 500: there are 200 training images beside 22 held out; "
+    error = "batch size 500: only 200 training images are left after 22 are held out; "
     error += "choose a smaller --batch_size"
     assert done[:2] == (None, {Run.of(tmp_path, greedy, "pytorch"): error})
     assert capsys.readouterr().err.endswith(f"\nlenet: notice: {greedy.variant} pytorch seed 0 failed: {error}\n")

@@ -205,16 +205,16 @@ def test_a_run_nearby_is_named(workers, model):
     log_dir = model.parents[2]
     for load in (log_dir, log_dir / model.parents[1].name):
         code, _, err = workers["pytorch"].run("--predict", "any.png", "--load", load)
-        assert (code, f"there is {model}: name it after --load" in err) == (2, True)
+        assert (code, f"did you mean --load {model}?" in err) == (2, True)
     code, _, err = workers["pytorch"].run("--predict", "any.png", "--log_dir", log_dir)
-    assert (code, f"there is {model}: name it after --load" in err) == (2, True)
+    assert (code, f"did you mean --load {model}?" in err) == (2, True)
 
 
 @pytest.mark.parametrize("flag", [("--data", "mnist"), ("--image_size", 28)])
 def test_a_run_knows_its_data(flag, workers, model):
     code, out, err = predict(workers["pytorch"], model, "any.png", *flag)
     assert (code, out) == (2, [])
-    assert err == [f"main.py: {model}: a run knows its data; leave --data and --image_size out"]
+    assert err == [f"main.py: {model}: the run already names its data; remove --data and --image_size"]
 
 
 def test_links_to_folders_are_followed_but_not_in_a_circle(tmp_path):

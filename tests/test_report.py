@@ -90,7 +90,7 @@ def test_the_report_says_what_the_runs_came_to(report, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "complaint"),
     [
-        (["--report"], "how many steps? add --train_num N"),
+        (["--report"], "the number of steps is missing; add --train_num N"),
         (["--report", "--train_num", "5", "--train"], "--report trains and tests by itself"),
         (["--report", "--train_num", "5", "--load"], "--report trains and tests by itself"),
         (["--report", "--train_num", "5", "--seed", "1"], "--report trains and tests by itself"),

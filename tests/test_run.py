@@ -67,7 +67,7 @@ def test_the_same_command_twice_gives_the_same_bytes_and_keeps_both_runs(train):
     content = (first / "checkpoint.safetensors").read_bytes()
     _, err, second = train(12)
     aside = first.with_name("seed-0.1")
-    assert err == f"lenet: notice: the run that was in {first} is in {aside} now\n"
+    assert err == f"lenet: notice: the old run in {first} was renamed to {aside}\n"
     assert (aside / "checkpoint.safetensors").read_bytes() == content
     assert same_tensors(aside, second)
     train(12)

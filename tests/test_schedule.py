@@ -130,7 +130,7 @@ def test_a_report_trains_it_to_its_end_beside_others(report, config, tmp_path):
     _, err = report(*flags, "--config", "lenet5", "--config", config, "--train_num", 8).communicate()
     name = next(path.name for path in tmp_path.glob("scheduled*/"))
     assert notices(err) == [
-        f"lenet: notice: {name.partition(',')[0]} is trained to step 12, where its learning rate is zero"
+        f"lenet: notice: {name.partition(',')[0]} ignores --train_num: its schedule ends at step 12"
     ]
     steps = {
         path.parents[2].name: jobs.Run.at(path.parent).result["step"] for path in tmp_path.glob("*/*/*/result.json")

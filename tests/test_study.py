@@ -58,7 +58,7 @@ def test_only_what_a_run_lacks_is_made(report, data_flags, tmp_path, workers):
         assert notices(err.replace(moved, "")) == []
         return result()
 
-    moved = f"lenet: notice: the report that was in {tmp_path / 'report'} is in {tmp_path / 'report.1'} now\n"
+    moved = f"lenet: notice: the old report in {tmp_path / 'report'} was renamed to {tmp_path / 'report.1'}\n"
     workers["pytorch"].run("--config", "lenet5", "--train", "--train_num", 12, *data_flags)
     accuracy = result()["test_accuracy"]
     for name in ("result.json", "predictions.npy"):  # as after a kill in the test

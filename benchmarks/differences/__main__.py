@@ -47,8 +47,8 @@ def table(done: list[dict[str, Any]]) -> str:
     """A row a difference, as Markdown: means over the seeds."""
     rows = [
         [
-            "left as it is",
-            "in",
+            "framework default",
+            "framework",
             "cross-entropy after 1 step",
             "after 40 steps",
             "test accuracy after 1000, change in points",

@@ -86,7 +86,7 @@ def evaluate(backend: Backend, split: Split) -> tuple[float, float]:
 
 
 class Threads(Experiment):
-    """One thread in place of one a core: only the rounding differs."""
+    """One thread instead of one per core: only the rounding differs."""
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
@@ -94,13 +94,13 @@ class Threads(Experiment):
 
 
 class OtherFramework(Experiment):
-    """TensorFlow in place of PyTorch, as this project has them: only the rounding differs."""
+    """TensorFlow instead of PyTorch, both as in this project: only the rounding differs."""
 
     framework, beside = "tensorflow", "pytorch"
 
 
 class InitialOfPyTorch(Experiment):
-    """nn.Conv2d and nn.Linear draw kernels and biases uniformly, up to 1/√inputs; the 2017 report has a normal one."""
+    """nn.Conv2d and nn.Linear draw from a uniform distribution, up to 1/√inputs; the 2017 report, from a normal one."""
 
     def start(self, backend: Backend) -> TrainingState:
         """Keep what the module was built with."""
@@ -168,7 +168,7 @@ class EpsilonAfterCorrection(Experiment):
 
 
 class EpsilonOfKeras(Experiment):
-    """Adam's epsilon is 1e-7 by default in Keras, which is TensorFlow's, too; 1e-8 in PyTorch and in the paper."""
+    """Adam's default epsilon is 1e-7 in Keras and TensorFlow, 1e-8 in PyTorch and in the paper."""
 
     framework = "keras"
 
@@ -178,7 +178,7 @@ class EpsilonOfKeras(Experiment):
 
 
 class OrderOfDataLoader(Experiment):
-    """DataLoader(shuffle=True) draws an order of its own from PyTorch's generator."""
+    """DataLoader(shuffle=True) shuffles with PyTorch's generator, so the batches differ."""
 
     def batch(self, step: int) -> np.ndarray:
         """Return the batch in the order of torch.randperm."""
@@ -191,7 +191,7 @@ class OrderOfDataLoader(Experiment):
 
 
 class OrderOfTheFiles(Experiment):
-    """DataLoader and tf.data keep the order of the files unless they are asked to shuffle; Keras's fit shuffles."""
+    """DataLoader and tf.data do not shuffle by default; Keras's fit does."""
 
     def batch(self, step: int) -> np.ndarray:
         """Return the next images of the file."""
@@ -218,7 +218,7 @@ class ShuffleBuffer(Experiment):
 
 
 class LastBatch(Experiment):
-    """With batches of 128 a pass ends with one of 88: all loaders keep it by default, this project leaves it out."""
+    """With batches of 128 an epoch's last batch has 88 images: loaders keep it by default, this project drops it."""
 
     changes: ClassVar = {"batch_size": 128}
 
@@ -233,7 +233,7 @@ class LastBatch(Experiment):
 
 
 class FlattenOrder(Experiment):
-    """PyTorch flattens [channels, height, width], the others [height, width, channels]: with the same parameters."""
+    """PyTorch flattens [channels, height, width], the others [height, width, channels]; the kernel is the same."""
 
     def start(self, backend: Backend) -> TrainingState:
         """Move the rows of the first dense kernel as that order would."""
@@ -245,7 +245,7 @@ class FlattenOrder(Experiment):
 
 
 class Probabilities(Experiment):
-    """nn.CrossEntropyLoss takes logits: a network that ends with a softmax, as in Keras, has two in PyTorch."""
+    """nn.CrossEntropyLoss takes logits: if the network ends with a softmax, as in Keras, it is applied twice."""
 
     def prepare(self) -> None:
         """Give the loss probabilities."""
@@ -256,7 +256,7 @@ class Probabilities(Experiment):
 
 
 class LossOfProbabilities(Experiment):
-    """Keras's losses take probabilities by default; on TensorFlow they look up the logits of the softmax."""
+    """Keras's losses take probabilities by default; on TensorFlow they use the logits before the softmax."""
 
     framework = "keras"
 
@@ -271,7 +271,7 @@ class LossOfProbabilities(Experiment):
 
 
 class ClippedProbabilities(Experiment):
-    """Keras's losses clip probabilities to 1e-7 where they find no logits: on torch and JAX, or after a cast."""
+    """Keras's losses clip probabilities at 1e-7 if they find no logits: on torch, on JAX, or after a cast."""
 
     framework = "keras"
 
@@ -286,7 +286,7 @@ class ClippedProbabilities(Experiment):
 
 
 class AddedGradients(Experiment):
-    """backward() adds to the gradients that are there: without zero_grad() a step has those of all steps before."""
+    """backward() adds to the old gradients: without zero_grad(), each step uses the sum of all gradients so far."""
 
     def prepare(self) -> None:
         """Empty nothing."""
@@ -304,7 +304,7 @@ class Pixels(Experiment):
 
 
 class Normalization(Experiment):
-    """PyTorch's example subtracts the pixels' mean, 0.1307, and divides by their deviation, 0.3081."""
+    """PyTorch's example subtracts the pixels' mean, 0.1307, and divides by their standard deviation, 0.3081."""
 
     def prepare(self) -> None:
         """Do so in the module, so that the held-out images have it, too."""
@@ -314,7 +314,7 @@ class Normalization(Experiment):
 
 
 class SideOfPadding(Experiment):
-    """SAME gives an odd padding's greater half to the end of a side; PyTorch's pools have no SAME: here the start."""
+    """SAME pads an odd pixel at the end of a side; here it is at the start, since PyTorch's pools have no SAME."""
 
     config = "add_conv"
 
@@ -329,7 +329,7 @@ class SideOfPadding(Experiment):
 
 
 class PaddedAverage(Experiment):
-    """nn.AvgPool2d counts the padding's zeros in an average (count_include_pad); TensorFlow's and Keras's do not."""
+    """nn.AvgPool2d averages over the padding's zeros, too (count_include_pad); TensorFlow and Keras do not."""
 
     changes: ClassVar = {
         "conv.0.pool": "average",
@@ -371,7 +371,7 @@ class Float32OfKeras(Experiment):
 
 
 class RunningAccuracy(Experiment):
-    """Keras's fit tells the mean accuracy of all batches since the pass began; here it is the last batch's."""
+    """Keras's fit reports the mean accuracy of the epoch so far; this project reports that of the last batch."""
 
     framework, compared = "keras", "told_accuracy"
 

@@ -42,7 +42,7 @@ def load(
 
     `image_size` is the side, or height and width, that pictures are fitted to; by default the commonest. `like` is the
     info of the data that a run was trained on: pictures take its shape, labels the numbers of its classes. What takes
-    long to read is kept in `log_dir`. `test_only` leaves the training images out, which need not be there then.
+    long to read is kept in `log_dir`. With `test_only` the training images are not read, and need not exist.
     Raises UserError for what is missing, damaged, too large or not understood.
     """
     if path is None and like not in (None, MNIST):
@@ -80,7 +80,7 @@ def find(path: Path, log_dir: str | Path | None) -> Source:
         if source := finder(path):
             return source
     if re.match(r"https?:/", str(path)):
-        raise UserError(f"{path}: an address; download what is there, and give its path")
+        raise UserError(f"{path}: a web address; download the data, and give its path")
     if not path.exists():
         included = "; MNIST is included: --data mnist" if path.parent == Path() else ""
         raise missing(path.parent, path.name, "file or folder", advice=included)
@@ -89,11 +89,11 @@ def find(path: Path, log_dir: str | Path | None) -> Source:
         from lenet.data.picture import is_picture
 
         if any(is_picture(file.name) for file in path.iterdir()):
-            raise UserError(f"{path}: its pictures are in no folders; make a folder for each class, and name it so")
+            raise UserError(f"{path}: its pictures are not in class folders; move them into one folder for each class")
         advice = "; pictures are read from folders that are named after their classes; see docs/data.md"
         raise missing(path, "train-images-idx3-ubyte", advice=advice)
-    text = "not data that can be read; it may be a folder, a .csv or an .npz file"
-    raise UserError(f"{path}: {text}; unpack an archive, and give the folder that IDX files are in")
+    text = "unknown format; give a folder, a .csv file or an .npz file"
+    raise UserError(f"{path}: {text}; unpack an archive first; for IDX files give their folder")
 
 
 def _find_pictures(path: Path, log_dir: str | Path | None) -> Source | None:
@@ -179,7 +179,7 @@ def _notice_oddities(dataset: Dataset) -> None:
     trained_on = np.bincount(labels, minlength=len(info.classes))
     counts = trained_on + np.bincount(dataset.test.labels, minlength=len(info.classes))
     for odd, text in (
-        (counts == 1, "a single image, so none for the test or none to train on,"),
+        (counts == 1, "only one image, so either no training or no test image,"),
         ((trained_on == 0) & (counts != 1), "no training image"),
         ((counts == trained_on) & (counts > 1), "no test image"),
     ):

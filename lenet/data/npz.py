@@ -73,9 +73,9 @@ class NpzFile(Source):
             text = f"{part}: {len(images)} images, but labels of shape {list(labels.shape)}{advice}"
             raise UserError(f"{self.path}: {text}")
         if images.ndim < 3:
-            raise UserError(f"{self.path}: {part}: images of shape {list(images.shape)}; wanted is [n, height, width]")
+            raise UserError(f"{self.path}: {part}: images of shape {list(images.shape)}; must be [n, height, width]")
         if images.min() < 0 or images.max() > 255:
-            raise UserError(f"{self.path}: {part}: a pixel is {images.min()} or {images.max()}; wanted is 0 to 255")
+            raise UserError(f"{self.path}: {part}: pixels from {images.min()} to {images.max()}; must be 0 to 255")
         return Examples(with_channels(self.path, images.astype(np.uint8)), labels.astype(np.int64))
 
     def _array(self, what: str, kind: str, file: IO[bytes]) -> np.ndarray:
@@ -85,7 +85,7 @@ class NpzFile(Source):
             advice = "pixels from 0 to 255; if they go from 0 to 1, save (images * 255).astype('uint8')"
             if kind == "labels":
                 advice = "one for each image; save labels.argmax(axis=1) of a table, and names in classes.txt"
-            raise UserError(f"{what}: of {dtype}; wanted are whole numbers, {advice}")
+            raise UserError(f"{what}: of {dtype}; must be whole numbers, {advice}")
         if not shape:
             raise UserError(f"{what}: a single number, not an array")
         require_limits(what, shape[0], shape[1:], dtype.itemsize)

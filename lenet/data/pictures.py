@@ -55,12 +55,12 @@ class Folders(Source):
                 parts[part] = folder
         if parts:
             if others := sorted(name for name, _ in folders if name.lower() not in PARTS):
-                notice_once(f"{path}: beside train and test, {printable(', '.join(others))} is left out")
+                notice_once(f"{path}: neither train nor test, so ignored: {printable(', '.join(others))}")
             found = {part: _files(folders_in(folder)) for part, folder in parts.items()}
         else:
             files = _files(folders)
             if empty := {name for name, _ in folders} - {file.class_name for file in files}:
-                notice_once(f"{path}: no pictures are in {printable(', '.join(sorted(empty)))}, so it is no class")
+                notice_once(f"{path}: folders without pictures, so no classes: {printable(', '.join(sorted(empty)))}")
             test = a_tenth(np.unique([file.class_name for file in files], return_inverse=True)[1], _keys(files))
             found = {
                 part: [file for file, out in zip(files, test, strict=True) if out == (part == "test")]
@@ -69,9 +69,9 @@ class Folders(Source):
         if not any(found.values()) or (not parts and len(_classes(found)) < 2 and _has_others(path)):
             return None
         if loose := sum(picture.is_picture(file.name) for file in path.iterdir()):
-            notice_once(f"{path}: pictures in no class's folder are left out: {loose:,}")
+            notice_once(f"{path}: pictures outside the class folders, so ignored: {loose:,}")
         if (path / "classes.txt").exists():
-            notice_once(f"{path / 'classes.txt'} is not read: the classes are called as their folders are")
+            notice_once(f"{path / 'classes.txt'} is ignored: the folders' names are the class names")
         source = cls(path, path.resolve().name, _classes(found), found, parts)
         source.is_whole = not parts
         return source
@@ -88,11 +88,11 @@ class Folders(Source):
                     text = "no class has two pictures, so none can be held out for the test"
                     raise UserError(f"{self.path}: {text}")
                 other = next(iter(self.folders.values()))
-                advice = f"; name it so, or give {other} alone, and a tenth of it is held out for the test"
+                advice = f"; make it, or give {other} alone: a tenth of it is then held out for the test"
                 what = " with pictures in a folder for each class"
                 raise missing(self.path, part, "folder", what, advice, known=PARTS)
         if "train" in parts and (unknown := self._classes("test") - self._classes("train")):
-            what = ", which test has; train it, too, or take it away"
+            what = ", which test has; add it to train, or remove it from test"
             raise missing(self.folders["train"], min(unknown), "folder", what)
         height, width, channels = self._shape(parts, shape)
         numbers = {name: number for number, name in enumerate(self.names)}
@@ -151,7 +151,7 @@ def _files(folders: Sequence[tuple[str, Path]]) -> list[File]:
                 others[os.path.splitext(name.lower())[1] or "no ending"] += 1  # noqa: PTH122 - of text
     if files and others:
         shown = ", ".join(f"{number:,} with {ending}" for ending, number in sorted(others.items()))
-        notice_once(f"{folders[0][1].parent}: files whose ending is not a picture's are left out: {shown}")
+        notice_once(f"{folders[0][1].parent}: files that are not pictures, so ignored: {shown}")
     return sorted(files)
 
 
@@ -189,5 +189,5 @@ def _for_each(files: Sequence[File], work: Callable[[int, File], None]) -> None:
                     try:
                         work(i, file)
                     except UserError as error:
-                        raise UserError(f"{printable(file.path)}: {error}; mend it, or take it away") from None
+                        raise UserError(f"{printable(file.path)}: {error}; repair the file or remove it") from None
             bar.update(len(some))

@@ -72,8 +72,8 @@ def require_no_pickles(path: Path) -> None:
     folders = [folder for folder in (path, path / "cifar-10-batches-py") if folder.is_dir()]
     files = [path, *(file for folder in folders for file in sorted(folder.iterdir()))]
     if found := [file for file in files if PICKLED.fullmatch(file.name) and file.is_file()]:
-        text = f"{found[0]}: a pickle, which can run any code when it is read, so it is not read"
-        raise UserError(f"{text}; CIFAR-10 comes in a binary version, too; other data may be an .npz file")
+        text = f"{found[0]}: a pickle, which can run any code, so it is not read"
+        raise UserError(f"{text}; use CIFAR-10's binary version, or save other data as .npz")
 
 
 def read_at_most(file: IO[bytes], size: int) -> bytearray:
@@ -90,7 +90,7 @@ def with_channels(path: Path, images: np.ndarray) -> np.ndarray:
         return images[..., np.newaxis]
     if images.ndim == 4 and images.shape[3] in (1, 3):
         return images
-    text = f"{path}: images of shape {list(images.shape)}; wanted is [n, height, width], or with 1 or 3 channels"
+    text = f"{path}: images of shape {list(images.shape)}; must be [n, height, width], or with 1 or 3 channels"
     raise UserError(text)
 
 

@@ -134,7 +134,7 @@ def _lines(path: Path, file: BinaryIO, numbers: list[int]) -> Iterator[str]:
         if not (line := file.readline(MAXIMUM_LINE)):
             return
         if len(line) == MAXIMUM_LINE:
-            raise UserError(f"{path}: a line has over {MAXIMUM_LINE:,} bytes; wanted is a line for each image")
+            raise UserError(f"{path}: a line has over {MAXIMUM_LINE:,} bytes; each image must have its own line")
         if (text := line.decode("utf-8", errors="replace").rstrip("\r\n")).strip():
             numbers.append(number)
             yield text
@@ -148,9 +148,9 @@ def _shape(path: Path, cells: Sequence[str], has_header: bool) -> tuple[int, int
         if side and channels * side * side == pixels:
             return side, channels
     if math.isqrt(len(cells)) ** 2 == len(cells) > 1 and not (has_header and cells[0] in LABELS):
-        text = f"{len(cells)} columns are pixels without a label, which is the first column"
-        raise UserError(f"{path}: {text}; give the table that has labels alone, and a tenth of it is the test")
-    text = f"{len(cells)} columns, so {pixels} pixels; wanted is a label, then a square of pixels, such as 784"
+        text = f"{len(cells)} columns are pixels without a label; the first column must be the label"
+        raise UserError(f"{path}: {text}; give only the table with labels: a tenth of it becomes the test")
+    text = f"{len(cells)} columns, so {pixels} pixels; must be a label, then a square of pixels, such as 784"
     raise UserError(f"{path}: {text}")
 
 
@@ -160,4 +160,4 @@ def _plain(reason: str, numbers: Sequence[int]) -> str:
     reason = re.sub(r"at row (\d+)", lambda match: f"in line {numbers[int(match[1]) - first]}", reason)
     reason = re.sub(r"could not convert string ('.*') to int16", r"\1 is not a whole number", reason)
     plain = " ".join(reason.partition(";")[0].split()).rstrip(".")
-    return plain if "changed" in reason else f"{plain}; wanted are whole numbers: a label, and pixels from 0 to 255"
+    return plain if "changed" in reason else f"{plain}; must be whole numbers: a label, and pixels from 0 to 255"

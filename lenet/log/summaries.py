@@ -8,8 +8,9 @@ from tensorboard.compat.proto.types_pb2 import DT_STRING
 
 BUCKETS = 50
 DESCRIPTIONS = {  # a tag, or what a group of tags begins with -> what it is
-    "cross_entropy": "The mean cross-entropy in nats: in train/ of each step's batch, before its update; in test/ of a "
-    "batch that is never trained on, and at the end of all test images; in validation/ of all held-out images.",
+    "cross_entropy": "The mean cross-entropy in nats. train/: each step's batch, before its update, with the smoothed "
+    "labels if the config has any. test/: a held-out batch; last point: all test images. validation/: all held-out "
+    "images.",
     "accuracy": "The share of images that are predicted right, of the same images as cross_entropy.",
     "test_accuracy": "The share of all test images that are predicted right, after the last step.",
     "test_cross_entropy": "The mean cross-entropy of all test images in nats, after the last step.",
@@ -17,9 +18,9 @@ DESCRIPTIONS = {  # a tag, or what a group of tags begins with -> what it is
     "images_per_second": "Images trained on in a second, without the time for tests and saves.",
     "parameter": "A layer's kernel or bias, at every save.",
     "first_moment": "Adam's moving average of the gradient, at every save.",
-    "update_to_parameter": "The last update of each element relative to the element, as log10 of its size.",
+    "update_to_parameter": "log10 of |last update / parameter|, for each element.",
     "kernels": "The first layer's kernels. Of images in grey: blue below zero, red above.",
-    "mistakes": "The surest mistakes on the test images: true class, predicted class, probability.",
+    "mistakes": "The most confident mistakes on the test images: true class, predicted class, probability.",
     "confusion": "How many test images of each true class (rows) are predicted to be of each class (columns).",
     "settings": "All that decides the run's numbers.",
     "command": "The command, and the versions that ran it.",

@@ -118,7 +118,7 @@ class Checkpoint:
                 _require_arrays(file, settings)
                 arrays = file.get_tensors() if whole else {}  # only now: another model may be larger than the memory
             if whole and content["sha256"] != _sha256(arrays, hashed):
-                raise UserError("damaged, its content is not what its SHA-256 says; use another copy")
+                raise UserError("damaged, its SHA-256 does not match; use another copy")
             if name := _not_finite(arrays):
                 raise UserError(f"{name} is not finite")
             history = read(tuple[Stage, ...], content["history"], "history")
@@ -135,7 +135,7 @@ class Checkpoint:
                 text = f"{path}: {kind}, it seems; only this program's own checkpoint.safetensors can be loaded"
                 raise UserError(text) from None
             reason = "" if isinstance(error, SafetensorError) else f": {error}"  # the library's words help no user
-            raise UserError(f"{path}: not a checkpoint, or not a whole one{reason}") from None
+            raise UserError(f"{path}: not a checkpoint, or an incomplete one{reason}") from None
 
 
 def _content(metadata: dict[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -155,7 +155,7 @@ def _require_arrays(file: safe_open, settings: Settings) -> None:
     expected = {prefix + name: (dtype, shape) for prefix in PREFIXES for name, shape in shapes.items()}
     slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - it has no other iterator
     if {name: (part.get_dtype(), tuple(part.get_shape())) for name, part in slices.items()} != expected:
-        raise UserError("its arrays are not those of its config")
+        raise UserError("its arrays do not match its config")
 
 
 def _not_finite(arrays: dict[str, np.ndarray]) -> str | None:

@@ -180,10 +180,10 @@ class Run:
                     raise UserError(f"another process has just trained in {self.folder}; start this one again")
                 self.keep_best(found)  # a process that was killed may have saved it without
             if source and not here and self.exists:
-                text = f"there is a run in {self.folder} already; go on with it by --load {command_line(self.folder)}"
+                text = f"{self.folder} already has a run; continue it with --load {command_line(self.folder)}"
                 raise UserError(f"{text}, or choose another --log_dir for this one")
             if not here and (self.exists or (self.folder / RESULT).exists() or (source and self.folder.exists())):
-                notice(f"the run that was in {self.folder} is in {move_aside(self.folder)} now")
+                notice(f"the old run in {self.folder} was renamed to {move_aside(self.folder)}")
             self.folder.mkdir(exist_ok=True)
             for leftover in self.folder.glob(f"*{TEMPORARY}"):  # of a process that was killed while it saved
                 leftover.unlink()

@@ -50,7 +50,7 @@ class Selection:
             return None, Checkpoint.initial(self._wanted(data))
         source = self._source(data, training)
         if self.load is True and training and not source.exists:
-            notice(f"there is no run to go on from in {source.folder}; it begins at step 0")
+            notice(f"there is no run to continue in {source.folder}; training starts at step 0")
             return None, Checkpoint.initial(self._wanted(data))
         found = self._found(source)
         settings = self._on(data, found.settings, source, training)
@@ -59,7 +59,7 @@ class Selection:
         return source, dataclasses.replace(found, settings=settings, best=found.best if held_out else None)
 
     def run(self, data: DatasetInfo = MNIST) -> Run:
-        """Return the run as it is; UserError if it has no whole checkpoint, or one of another architecture."""
+        """Return the run as it is; UserError if it has no whole checkpoint, or if a flag differs from its settings."""
         source = self._source(data, training=False)
         settings = self._found(source).settings
         if other := settings.difference(self._changed(settings)):
@@ -90,13 +90,13 @@ class Selection:
         by_name = self.config or self.load is True
         expected = self._wanted(found.settings.data) if by_name else self._changed(found.settings)
         if other := difference(flat(found.settings.architecture), flat(expected.architecture)):
-            raise UserError(f"{source.path}: its architecture is another: {other}; give --config its own config")
+            raise UserError(f"{source.path}: its architecture differs: {other}; give its own config with --config")
         return found
 
     def _checkpoint(self, source: Run) -> Checkpoint:
         folder = self.log_dir if self.load is True else source.folder
         if not source.exists and (near := nearest(source.path, folder)):
-            raise UserError(f"there is no checkpoint {source.path}; there is {near.folder}: name it after --load")
+            raise UserError(f"there is no checkpoint {source.path}; did you mean --load {near.folder}?")
         return source.checkpoint
 
     def _on(self, data: DatasetInfo, settings: Settings, source: Run, training: bool) -> Settings:
@@ -108,7 +108,8 @@ class Selection:
             raise UserError(f"{text}; give its own data after --data")
         if known.classes != data.classes and known.is_named == data.is_named:
             ours, theirs = next(pair for pair in zip(known.classes, data.classes, strict=True) if pair[0] != pair[1])
-            raise UserError(f"{source.path}: it knows a class {ours!r}, in place of which {data.name} has {theirs!r}")
+            text = f"its class is {ours!r} where {data.name} has {theirs!r}; use data with the same classes"
+            raise UserError(f"{source.path}: {text}")
         part = "training_sha256" if training or not known.test_sha256 else "test_sha256"
         pair = getattr(known, part), getattr(data, part)
         same = "" in pair or pair[0] == pair[1]  # a test alone may not know

@@ -65,7 +65,7 @@ class Cluster:
             if missing := re.search(r"No module named '([\w.]+)'", str(answer)):
                 answer = f"cannot import {missing[1]}; there, run: pip install -e . in this project"
             elif isinstance(answer, Exception):
-                answer = f"cannot be asked: {answer}"
+                answer = f"cannot be checked: {answer}"
             self._note(worker, answer)
         if self.most and not self.admitted:
             notice_once(f"no worker is left at {self.address}; waiting for one to join")
@@ -78,7 +78,7 @@ class Cluster:
         else:
             self.refused[worker] = reason
             if self.most:  # it has joined later
-                notice(f"the worker {worker} {reason}; it takes no part")
+                notice(f"the worker {worker} {reason}; it is not used")
 
     def submit(self, study: str, task: dict[str, Any]) -> "Future[Outcome]":
         """Start a run on one of the workers. If that ends, another one goes on from the run's checkpoint."""
@@ -110,7 +110,7 @@ class Cluster:
         found.add_done_callback(tell)
 
     def _lost(self) -> UserError:
-        return UserError(f"the scheduler at {self.address} is lost; start this again when it runs: it goes on", 1)
+        return UserError(f"the scheduler at {self.address} is lost; start it again, then run the same command", 1)
 
     def stop(self, study: str) -> None:  # noqa: ARG002 - a cluster has one
         """Ask all runs to save and end."""

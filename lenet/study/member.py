@@ -29,7 +29,7 @@ class Member:
         """Return the run in a log folder, to be trained to the end of its schedule, or else for `steps`; UserError."""
         last = settings.last_step(steps)
         if steps not in (None, last):
-            notice_once(f"{settings.config.name} is trained to step {last:,}, where its learning rate is zero")
+            notice_once(f"{settings.config.name} ignores --train_num: its schedule ends at step {last:,}")
         return cls(settings, framework, Run.of(log_dir, settings, framework), last)
 
     def __str__(self) -> str:
@@ -56,9 +56,9 @@ class Member:
             except (LookupError, TypeError, ValueError):
                 return 0, False
         if found != self.settings:
-            raise UserError(f"{folder} is another run: {found.difference(self.settings)}")
+            raise UserError(f"{folder} has another run: {found.difference(self.settings)}")
         if step and history != (Stage(0, self.framework, self.settings),):
-            raise UserError(f"{folder} has another history: other settings or frameworks trained a part of it")
+            raise UserError(f"a part of the run in {folder} was trained with other settings or another framework")
         if step > self.steps:
             raise UserError(f"{folder} already has {step} steps; use --train_num {step}, not {self.steps}")
         if step < self.steps and not saved:

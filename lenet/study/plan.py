@@ -46,9 +46,7 @@ class Plan:
                 reasons.append(str(error))
         if reasons:
             others = f" (and {len(reasons) - 1} more like it)" if len(reasons) > 1 else ""
-            raise UserError(
-                f"{reasons[0]}{others}; a report moves no run aside: choose another --log_dir, or move it away yourself"
-            )
+            raise UserError(f"{reasons[0]}{others}; choose another --log_dir, or move that run elsewhere")
         return done
 
     @property
@@ -110,13 +108,11 @@ class Plan:
             lines.append(f"{member}: {state}")
         variants = len({member.settings.variant for member in self.members})
         lines.append("")
-        lines.append(f"{len(self.members):,} runs of {variants:,} variants; {len(self.lacking):,} lack something.")
+        lines.append(f"{len(self.members):,} runs of {variants:,} variants; {len(self.lacking):,} are not finished.")
         if self.lacking:
             seconds = self.seconds()
-            known = (
-                f"about {duration(seconds / max(1, jobs))}" if seconds is not None else "unknown until one is trained"
-            )
-            lines.append(f"Time: {known}, {jobs} at once, by the speed of those that are trained.")
+            known = f"about {duration(seconds / max(1, jobs))}, estimated from the finished runs" if seconds else ""
+            lines.append(f"Time, {jobs} at once: {known or 'unknown until one run is finished'}.")
             lines.append(f"Disk: up to {size(self.bytes(jobs))} in {self.log_dir}; {size(self.free_bytes)} are free.")
         return "\n".join(lines)
 

@@ -15,7 +15,7 @@ def conclusion(baseline: Entry, differences: dict[str, Difference]) -> str:
     """Say which configs differ from the baseline, and which do not."""
     tested = {name: difference for name, difference in differences.items() if difference.p is not None}
     if not tested:
-        return "One seed says nothing of the difference between two configs: another seed would differ, too."
+        return "One seed cannot show a difference between two configs: two seeds of one config differ, too."
     below = [name for name, each in tested.items() if each.is_shown and each.mean.value < 0]
     above = [name for name, each in tested.items() if each.is_shown and each.mean.value > 0]
     rest = [name for name, each in tested.items() if not each.is_shown]
@@ -74,8 +74,8 @@ def _curves(entry: Entry) -> list[str]:
     gap = 100 * chart.last_window - entry.validation_accuracy
     if entry.validation_accuracy and abs(gap) >= 0.5:
         side = "above" if gap > 0 else "below"
-        text = f"Over the last {WINDOW} steps training is {abs(gap):.1f} points {side} validation at the end"
-        sentences.append(f"{text}, on all held-out images.")
+        text = f"The mean training accuracy of the last {WINDOW} steps is {abs(gap):.1f} points {side} the accuracy"
+        sentences.append(f"{text} on all held-out images at the end.")
     return sentences
 
 

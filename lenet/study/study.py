@@ -58,9 +58,9 @@ def report(
 ) -> Report:
     """Train every config in every framework for the seeds from 0 on, and compare the runs in a report.
 
-    By default: all of configs/ without a schedule, every framework that is installed, one run at once for two cores.
+    By default: all of configs/ without a schedule, every framework that is installed, one run at once per two cores.
     `grid` has values by key, and every combination is trained: {"learning_rate": [1e-4, 1e-3], "dense": [[128], [64]]}.
-    Each run is a process of its own; what is trained is not trained again. `cluster` is the address of a Dask scheduler
+    Each run is a process of its own; finished runs are not trained again. `cluster` is the address of a Dask scheduler
     whose workers train. With `keep` "results" no checkpoint of a finished run stays. A `dry_run` only plans. The report
     names its `command`. Raises UserError.
     """
@@ -129,7 +129,7 @@ def make(
             notice(f"{member} failed: {error}")
         if held:
             others = f"other processes train {len(held)} of the runs, such as {held[0]}"
-            notice(f"{others}; the one that ends last writes the report")
+            notice(f"{others}; the last one to finish writes the report")
         done = [member for member in plan.members if member not in errors]
         page = None
         if done and not held:
@@ -155,7 +155,7 @@ def _make_ready(folder: Path, selection: list[str]) -> None:
     """Make the report's folder; move the report of another selection aside."""
     path = folder / "selection.json"
     if folder.exists() and _read_selection(path) != selection:
-        notice(f"the report that was in {folder} is in {move_aside(folder)} now")
+        notice(f"the old report in {folder} was renamed to {move_aside(folder)}")
     folder.mkdir(exist_ok=True)
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(selection, indent=2), encoding="utf-8")

@@ -47,12 +47,12 @@ def examine(probe: Path, wanted: dict[str, str]) -> str:
     """Return why this process cannot train a study in the log folder in which another process has locked a file."""
     for name, number in versions(name for name in wanted if name not in ("lenet", "Python")).items():
         if number != wanted[name]:
-            return f"has {name} {number}, where this machine has {wanted[name]}; install the same"
+            return f"has {name} {number}, but this machine has {wanted[name]}; install the same version"
     folder = probe.parent
     if not probe.exists():
-        return f"does not see {folder} as this machine does; choose a --log_dir that all machines share"
+        return f"does not see the report's files in {folder}; choose a --log_dir that all machines share"
     if not is_locked(probe):
-        return f"sees no lock that this machine holds in {folder}; choose a --log_dir on a file system with locks"
+        return f"does not see the report's lock in {folder}; choose a --log_dir on a file system with locks"
     try:
         (written := probe.with_name(f"{probe.name}-{secrets.token_hex(4)}")).touch()
         written.unlink()

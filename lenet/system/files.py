@@ -80,7 +80,7 @@ def move_aside(folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def writing(path: Path, advice: str = "what was saved before is whole") -> Iterator[None]:
+def writing(path: Path, advice: str = "files saved before are intact") -> Iterator[None]:
     """Turn an OSError while writing a file, by default a run's, into a UserError."""
     try:
         yield

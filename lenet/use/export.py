@@ -34,14 +34,14 @@ def export(run: Run, path: AnyPath) -> str:
     ending = "/" if str(path).endswith(("/", os.sep)) else Path(path).suffix
     if ending not in FORMATS:
         known = ", ".join(FORMATS)
-        raise UserError(f"{path}: the ending says the format: {known} (for a folder, TensorFlow's SavedModel)")
+        raise UserError(f"{path}: unknown ending; use one of {known} (/ is a folder, TensorFlow's SavedModel)")
     name, framework = FORMATS[ending]
     path, checkpoint = Path(path), run.checkpoint
     require_place(path, ending, run)
     if framework:
         backends.load(framework)
     elif name == "onnx" and not importlib.util.find_spec("onnx"):
-        raise UserError("to write .onnx needs onnx, which is not installed: pip install -r requirements/export.txt")
+        raise UserError("onnx is not installed; to export .onnx: pip install -r requirements/export.txt")
     module = importlib.import_module(f"lenet.use.formats.{name}")
     settings = checkpoint.settings
     parameters = {key: array.astype(np.float32) for key, array in checkpoint.state.parameters.items()}
@@ -65,7 +65,7 @@ def require_place(path: Path, ending: str, run: Run) -> None:
     if ending != "/" and path.is_dir():
         raise UserError(f"{path} is a folder; choose another name")
     if ending == "/" and path.exists() and not ((path / "saved_model.pb").exists() or is_empty(path)):
-        raise UserError(f"{path} is something else than a SavedModel; choose another name")
+        raise UserError(f"{path} exists and is not a SavedModel; choose another name")
     if path.resolve() in (run.path.resolve(), (run.folder / BEST).resolve()):
         raise UserError(f"{path} is the run's checkpoint; choose another name")
 
@@ -92,5 +92,5 @@ def put(made: Path, path: Path) -> None:
     if is_empty(path):
         path.rmdir()
     if path.exists():
-        notice(f"what was in {path} is in {move_aside(path)} now")
+        notice(f"the old {path} was renamed to {move_aside(path)}")
     made.rename(path)

@@ -31,7 +31,7 @@ def write(path: Path, settings: Settings, parameters: Mapping[str, np.ndarray]) 
     with np.errstate(over="ignore"):
         halves = np.concatenate([parameters[name].ravel() for name in network.shapes]).astype("<f2")
     if not np.isfinite(halves).all():
-        raise UserError("a parameter is larger than float16 holds, 65504; the page cannot have it")
+        raise UserError("a parameter is larger than float16 allows, 65504; export another format")
     height, width, channels = data.image_shape
     model = {
         "architecture": dataclasses.asdict(settings.architecture),
