@@ -100,7 +100,7 @@ def flag_parser() -> Parser:
     flag("--version", action="version", version=f"lenet {lenet.__version__}", help="print the version and exit")
 
     flag = parser.add_argument_group("the run").add_argument
-    count, of_report = whole_number(), "with --report several, by default all"
+    count, of_report = whole_number(), "--report takes several; default: all"
     load_help = "checkpoint to use, a file or a run's folder (default: none to train; without PATH, this run's own)"
     steps_help = "number of steps, one mini-batch each (default: the config's decay_steps, if it has them)"
     flag("--train_num", dest="steps", type=whole_number(0), metavar="N", help=steps_help)

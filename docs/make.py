@@ -16,12 +16,14 @@ PROJECT = Path(__file__).parents[1]
 DOCS = PROJECT / "docs"
 # "**JAX**", then "<!-- file | how the first line begins | how the last line begins -->", then the code.
 PIECE = re.compile(r"\*\*(?P<name>\w+)\*\*\n\n<!-- (?P<source>.*?) -->\n```python\n(?P<code>.*?)```\n\n?", re.DOTALL)
+TO_THE_PAGE = "[learn.html](learn.html), opened from the disk, has the frameworks side by side."
 STYLE = """
 <style>
 body { max-width: 1600px; } body > p, body > ul, body > table { max-width: 900px; }
 .columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 1rem; }
 .columns section { min-width: 0; } .columns h4 { margin: .5rem 0; }
-.columns pre { margin: 0; padding: .6rem; font-size: 12.5px; line-height: 1.45; }
+.columns pre, .columns code { white-space: pre; }
+.columns pre { margin: 0; padding: .6rem; font-size: 12.5px; line-height: 1.45; overflow-x: auto; }
 .choice { position: sticky; top: 0; padding: .5rem 0; background: var(--page); } .choice label { margin-right: 1rem; }
 body:not(:has(#show-pytorch:checked)) .pytorch, body:not(:has(#show-tensorflow:checked)) .tensorflow,
 body:not(:has(#show-keras:checked)) .keras, body:not(:has(#show-jax:checked)) .jax { display: none; }
@@ -74,7 +76,7 @@ def learn_page(learn: str) -> str:
         f'<label><input type="checkbox" id="show-{name.lower()}"{"" if name == "JAX" else " checked"}> {name}</label>'
         for name in names
     )
-    sections = PIECE.sub(_section, learn)
+    sections = PIECE.sub(_section, learn).replace(TO_THE_PAGE, "The boxes at the top show or hide a framework.")
     in_columns = re.sub(r"(?:<section .*\n)+", r'<div class="columns">\n\g<0></div>\n\n', sections)
     title, rest = in_columns.split("\n", 1)
     made = page.page(f'{title}\n{STYLE}\n<div class="choice">{boxes}</div>\n{rest}', DOCS)

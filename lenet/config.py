@@ -47,9 +47,8 @@ def load(config: str | Path) -> Config:
     """Read the config of a name, or of a path to a TOML file; UserError names the file and the key that is wrong."""
     text = str(config)
     if not text.endswith(".toml") and Path(text).name == text and text not in CONFIGS:
-        near = difflib.get_close_matches(text, CONFIGS, 1)
-        suggestion = f"; did you mean {near[0]}?" if near else ""
-        raise UserError(f"there is no config '{text}', only {', '.join(CONFIGS)} or a path to a .toml file{suggestion}")
+        known = f"only {', '.join(CONFIGS)} or a path to a .toml file"
+        raise UserError(f"there is no config '{text}', {known}{_suggestion(text)}")
     path = CONFIGS.get(text, Path(text))
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -59,10 +58,17 @@ def load(config: str | Path) -> Config:
         ours = path.resolve() in (known.resolve() for known in CONFIGS.values())
         name = path.stem if ours else name_by_content(path.stem, to_toml(architecture, training))
         return Config(name, architecture, training, description, reported)
+    except FileNotFoundError:
+        raise UserError(f"there is no file {path}{_suggestion(path.stem)}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from None
     except (ValueError, OverflowError, RecursionError) as error:  # TOMLDecodeError is a ValueError
         raise UserError(f"{path}: {error}") from None
+
+
+def _suggestion(name: str) -> str:
+    near = difflib.get_close_matches(name, CONFIGS, 1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def without_schedule() -> list[str]:
@@ -91,7 +97,8 @@ def change(architecture: Architecture, training: Training, changes: Mapping[str,
                 table = table[_index(table, word)]
             table[_index(table, last)] = _from_toml(value) if isinstance(value, str) else value
         except (LookupError, TypeError, ValueError):
-            raise UserError(f"{key}: the config has no such key; it has {', '.join(_keys())}") from None
+            keys = [f"conv[{i}]" for i in range(len(values["conv"]))] + _keys()[1:]
+            raise UserError(f"{key}: the config has no such key; it has {', '.join(keys)}") from None
     try:
         return sections(values)
     except (ValueError, OverflowError, RecursionError) as error:

@@ -11,11 +11,11 @@ from lenet.system.streams import print_line, print_result
 def print_run(result: dict[str, Any], place: Path | str) -> int:
     """Print what a run came to, as result.json has it, and where it is; return the exit code 0."""
     data = "" if result["data"] == "mnist" or f"data={result['data']}" in result["variant"] else f" on {result['data']}"
+    speed = f" {result['images_per_second']:,.0f} images/s," if result["seconds"] else ""  # no step was made
     return print_place(
         place,
-        f"{result['variant']} {result['framework']} seed {result['seed']} step {result['step']}{data}: "
-        f"test accuracy {100 * result['test_accuracy']:.2f} %, cross-entropy {result['test_cross_entropy']:.4f}, "
-        f"{result['images_per_second']:,.0f} images/s,",
+        f"{result['variant']} {result['framework']} seed {result['seed']} step {result['step']}{data}: test accuracy "
+        f"{100 * result['test_accuracy']:.2f} %, cross-entropy {result['test_cross_entropy']:.4f},{speed}",
     )
 
 

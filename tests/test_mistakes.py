@@ -46,7 +46,7 @@ def mistakes():
     )
     yield "near framework", [*train, "--framework", "pytorh"], "did you mean pytorch?"
     yield "unknown config", [*train, "--config", "vgg"], "there is no config 'vgg', only " + ", ".join(CONFIGS)
-    yield "config missing", [*train, "--config", "{tmp}/nowhere.toml"], "{tmp}/nowhere.toml: cannot be read"
+    yield "config missing", [*train, "--config", "{tmp}/nowhere.toml"], "there is no file {tmp}/nowhere.toml"
     yield "near config", [*train, "--config", "lenett"], "did you mean lenet?"
     yield "unknown precision", [*train, "--precision", "float16"], "there is no 'float16', only float32"
     yield "unknown device", [*train, "--device", "tpu"], "there is no 'tpu', only auto, cpu, gpu"

@@ -77,7 +77,7 @@ def _open(path: Path) -> Iterator[Image.Image]:
     except UnidentifiedImageError:
         raise UserError(f"not a picture in one of the formats {', '.join(FORMATS)}") from None
     except FileNotFoundError:
-        raise UserError("there is no such file") from None
+        raise UserError("there is no such file or folder") from None
     except Exception as error:  # a damaged file can make a decoder raise anything
         raise UserError(f"cannot be read: {' '.join(str(error).split()) or type(error).__name__}") from None
 

@@ -138,5 +138,6 @@ def missing(
     shown = ", ".join(map(printable, there[:SHOWN])) + (f" and {len(there) - SHOWN} more" * (len(there) > SHOWN))
     near = difflib.get_close_matches(wanted, [name for name in there if name not in known], 1, 0.75)
     meant = f"; did you mean {printable(near[0])}?" if near else ""
-    text = f"{folder}: there is no {kind} {printable(wanted)}{what}"
-    return UserError(f"{text}; the folder holds {shown or 'nothing'}{meant}{advice}")
+    text = f"there is no {kind} {printable(wanted)}{what}"
+    where, holder = ("", "this folder") if folder == Path() else (f"{folder}: ", "the folder")
+    return UserError(f"{where}{text}; {holder} holds {shown or 'nothing'}{meant}{advice}")

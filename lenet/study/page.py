@@ -61,5 +61,6 @@ def _labelled(table: re.Match[str]) -> str:
     """A table whose cells say their column, for a narrow page; a long one is sorted and paged by a script."""
     names = [re.sub("<.*?>", "", name) for name in re.findall(r"<th.*?>(.*?)</th>", table[0])]
     columns = itertools.cycle(names)
-    named = re.sub(r"<td(.*?)>", lambda cell: f'<td data-label="{next(columns)}"{cell[1]}>', table[0])
+    cells = re.sub(r"(<td.*?>)(.+?)</td>", r"\1<span>\2</span></td>", table[0])  # on a narrow page one item of a line
+    named = re.sub(r"<td(.*?)>", lambda cell: f'<td data-label="{next(columns)}"{cell[1]}>', cells)
     return named.replace("<table>", '<table class="long">') if named.count("<tr>") > LONG else named
