@@ -16,7 +16,6 @@ PROJECT = Path(__file__).parents[1]
 DOCS = PROJECT / "docs"
 # "**JAX**", then "<!-- file | how the first line begins | how the last line begins -->", then the code.
 PIECE = re.compile(r"\*\*(?P<name>\w+)\*\*\n\n<!-- (?P<source>.*?) -->\n```python\n(?P<code>.*?)```\n\n?", re.DOTALL)
-TO_THE_PAGE = "[learn.html](learn.html), opened from the disk, has the frameworks side by side."
 STYLE = """
 <style>
 body { max-width: 1600px; } body > p, body > ul, body > table { max-width: 900px; }
@@ -76,7 +75,7 @@ def learn_page(learn: str) -> str:
         f'<label><input type="checkbox" id="show-{name.lower()}"{"" if name == "JAX" else " checked"}> {name}</label>'
         for name in names
     )
-    sections = PIECE.sub(_section, learn).replace(TO_THE_PAGE, "The boxes at the top show or hide a framework.")
+    sections = PIECE.sub(_section, learn)
     in_columns = re.sub(r"(?:<section .*\n)+", r'<div class="columns">\n\g<0></div>\n\n', sections)
     title, rest = in_columns.split("\n", 1)
     made = page.page(f'{title}\n{STYLE}\n<div class="choice">{boxes}</div>\n{rest}', DOCS)

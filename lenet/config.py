@@ -97,8 +97,9 @@ def change(architecture: Architecture, training: Training, changes: Mapping[str,
                 table = table[_index(table, word)]
             table[_index(table, last)] = _from_toml(value) if isinstance(value, str) else value
         except (LookupError, TypeError, ValueError):
-            keys = [f"conv[{i}]" for i in range(len(values["conv"]))] + _keys()[1:]
-            raise UserError(f"{key}: the config has no such key; it has {', '.join(keys)}") from None
+            convs = ", ".join(f"conv[{i}]" for i in range(len(values["conv"])))
+            text = f"{key}: the config has no such key; it has {', '.join(_keys())}; its convolutions are {convs}"
+            raise UserError(text) from None
     try:
         return sections(values)
     except (ValueError, OverflowError, RecursionError) as error:

@@ -121,8 +121,9 @@ def train(framework, small_data, tmp_path):
     def run(steps, *flags, seed=0, log_dir="logs"):
         where = ("--log_dir", tmp_path / log_dir, "--data_dir", small_data)
         batch = () if any("batch_size" in str(flag) for flag in flags) else ("--batch_size", 20)
-        more = (*(() if "--config" in flags else ("--config", "lenet5")), *(("--seed", seed) if seed else ()))
-        code, out, err = framework.run("--train", "--train_num", steps, *where, *batch, *more, *flags)
+        config = () if "--config" in flags else ("--config", "lenet5")
+        seeds = ("--seed", seed) if seed else ()
+        code, out, err = framework.run("--train", "--train_num", steps, *where, *batch, *config, *seeds, *flags)
         assert code == 0, err
         return out, err, Path(out.removesuffix("\n").rpartition(" images/s, ")[2])
 

@@ -61,6 +61,10 @@ def _labelled(table: re.Match[str]) -> str:
     """A table whose cells say their column, for a narrow page; a long one is sorted and paged by a script."""
     names = [re.sub("<.*?>", "", name) for name in re.findall(r"<th.*?>(.*?)</th>", table[0])]
     columns = itertools.cycle(names)
-    cells = re.sub(r"(<td.*?>)(.+?)</td>", r"\1<span>\2</span></td>", table[0])  # on a narrow page one item of a line
-    named = re.sub(r"<td(.*?)>", lambda cell: f'<td data-label="{next(columns)}"{cell[1]}>', cells)
+
+    def labelled(cell: re.Match[str]) -> str:
+        content = cell[2] and f"<span>{cell[2]}</span>"  # one item beside the label, whatever is in it
+        return f'<td data-label="{next(columns)}"{cell[1]}>{content}</td>'
+
+    named = re.sub(r"<td(.*?)>(.*?)</td>", labelled, table[0], flags=re.DOTALL)
     return named.replace("<table>", '<table class="long">') if named.count("<tr>") > LONG else named
