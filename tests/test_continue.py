@@ -170,7 +170,7 @@ def test_testing_on_other_data_than_it_was_trained_with_gives_a_notice(train, fr
 def test_a_checkpoint_of_the_format_before_goes_on(framework, tmp_path):
     def weights(*flags):
         log_dir = tmp_path / str(len(flags))
-        code, _, err = framework.run("--train", *flags, "--log_dir", log_dir)
+        code, _, err = framework.run("--train", *flags, "--log_dir", log_dir, "--device", "cpu")
         assert (code, err) == (0, "")
         return Run.at(run_folder(log_dir, framework.name, 3)).checkpoint
 

@@ -119,7 +119,8 @@ def test_notices_of_runs_reach_the_user_and_the_report_loads_no_framework(tmp_pa
     )
     (tmp_path / "torch.py").write_text("raise SystemExit('a module of the current folder')")
     code = "import sys, lenet; lenet.report(sys.argv[1], steps=int(sys.argv[4]), framework='pytorch', seeds=1, "
-    code += "log_dir=sys.argv[2], data=sys.argv[3], precision='bfloat16', grid={'conv[0].kernel': [3]}); "
+    code += "log_dir=sys.argv[2], data=sys.argv[3], precision='bfloat16', device='cpu', "
+    code += "grid={'conv[0].kernel': [3]}); "
     code += "print(*sys.modules)"
 
     def report(steps):

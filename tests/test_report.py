@@ -47,6 +47,7 @@ def test_one_report_at_a_time_is_written(report, tmp_path):
 
 def test_the_report_says_what_the_runs_came_to(report, tmp_path):
     flags = ("--config", "lenet5", "--config", "change_fc_size", "--framework", "pytorch", "--seeds", 2)
+    flags += ("--device", "cpu")
     _, err = report(*flags).communicate()
     text, page = ((tmp_path / f"report/report.{kind}").read_text() for kind in ("md", "html"))
     parameters = {"lenet5": "61,706", "change_fc_size": "454,922"}
