@@ -67,7 +67,8 @@ def exit_code(action: Callable[[], int], program: str = "lenet") -> int:
         message, code = f"{error}; {advice}", 2
     except KeyboardInterrupt as interrupt:
         number = next((arg for arg in interrupt.args if isinstance(arg, signal.Signals)), signal.SIGINT)
-        message, code = f"stopped by {number.name}", 128 + number
+        message = "; ".join([f"stopped by {number.name}", *getattr(interrupt, "__notes__", [])])
+        code = 128 + number
     print_line(f"{program}: {_printable(message)}", sys.stderr)
     return code
 

@@ -150,6 +150,9 @@ def check(flags: argparse.Namespace, error: Callable[[str], Any]) -> None:
         error("--train_num must be 1 or more; with --load it may be 0, to test a run that was killed before its test")
     if not flags.report and max(len(flags.config or []), len(flags.framework or [])) > 1:
         error("several --config or --framework go with --report")
+    for key, text in flags.changes or []:
+        if not flags.report and len(several(text)) > 1:
+            error(f"several values of a key go with --report; {key} has '{text}'")
 
 
 def arguments(flags: argparse.Namespace) -> argparse.Namespace:

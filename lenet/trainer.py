@@ -180,7 +180,7 @@ def require_finite(cross_entropies: Sequence[float] | np.ndarray, first_step: in
     """Raise UserError with the first step whose cross-entropy is infinite or not a number."""
     if len(bad := np.flatnonzero(~np.isfinite(cross_entropies))):
         raise DivergedError(
-            f"the cross-entropy is not finite at step {first_step + bad[0]}; what was saved before is unchanged; "
+            f"the cross-entropy is not finite at step {first_step + bad[0]}, which is not saved; "
             "try a smaller --learning_rate",
             exit_code=1,
         )

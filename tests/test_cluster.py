@@ -144,7 +144,8 @@ def test_ctrl_c_saves_every_run_and_a_lost_scheduler_is_said(report, scheduler, 
         process.send_signal(signal.SIGINT)
         out, err = process.communicate()
         assert time.monotonic() - began < 10
-        assert (process.returncode, out, notices(err)) == (130, "", ["main.py: stopped by SIGINT"])
+        stopped = "main.py: stopped by SIGINT; the runs are saved; the same command goes on with them"
+        assert (process.returncode, out, notices(err)) == (130, "", [stopped])
         runs = [Run.at(path) for path in (tmp_path / "there").glob("*/pytorch/seed-?")]
         assert [run.is_held for run in runs] == [False, False]
         steps = [run.checkpoint.state.step for run in runs]

@@ -35,6 +35,7 @@ def mistakes():
     for value in ("0", "-1e-3", "nan", "inf"):
         for flags in (f"--learning_rate={value}", f"--set=learning_rate={value}"):
             yield f"{flags}", [*train, flags], "learning_rate: must be positive and finite, not "
+    yield "several numbers", [*train, "--set", "dense=[8],[9]"], "several values of a key go with --report; dense has"
     yield "no number", [*train, "--learning_rate=fast"], "learning_rate: must be a number, not 'fast'"
     yield "set without a value", [*train, "--set", "dense"], "argument --set: 'dense' is not KEY=VALUE"
     yield "set an unknown key", [*train, "--set", "seed=3"], "seed: unknown key; the known ones are conv, dense,"

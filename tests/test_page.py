@@ -225,7 +225,7 @@ def test_the_conclusion_claims_no_more_than_the_test(make):
     text = make(*every, test_accuracy=[accuracies[each.variant][each.seed] for each in every], frameworks=("pytorch",))
     (said,) = (line for line in text.splitlines() if "At the 5 %" in line)
     assert said.endswith(
-        "At the 5 % level, after Holm&#x27;s correction for 2 comparisons: less accurate than lenet: worse; "
+        "At the 5 % level, after Holm's correction for 2 comparisons: less accurate than lenet: worse; "
         "no difference shown: alike."
     )
 

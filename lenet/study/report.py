@@ -127,6 +127,6 @@ def _template() -> jinja2.Template:
 
 def _plain(text: str) -> Markup:
     """Return a text as one line that is read as it is: no character of it is one of HTML's or Markdown's."""
-    line = html.escape(" ".join(text.split()))
+    line = html.escape(" ".join(text.split())).replace("&#x27;", "'")
     markdown = r"[\\`*|\[\]]|(?<!\w)_|_(?!\w)"  # a _ in a word is none
     return Markup(re.sub(markdown, lambda match: f"&#{ord(match[0])};", line))  # noqa: S704 - it is escaped

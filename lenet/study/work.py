@@ -112,8 +112,9 @@ def train(
                         progress.ended(member, outcome.error)
                 if not waiting and len(running) < workers.count():
                     waiting, held = deque(held), []
-        except BaseException:  # a signal, say
+        except BaseException as error:  # a signal, say
             workers.stop(study)
+            error.add_note("the runs are saved; the same command goes on with them")
             raise
     return progress.errors, held
 
