@@ -88,10 +88,10 @@ def flag_parser() -> Parser:
     flag = parser.add_argument_group("what to do").add_argument
     switch: dict[str, Any] = {"action": "store_true", "default": None}
     flag("-t", "--train", **switch, help="train for --train_num steps, test, and save")
-    flag("-e", "--test", **switch, help="test a run on the test images: this run, or the one that --load names")
+    flag("-e", "--test", **switch, help="test the run that --load or the other flags name")
     predict_help = "classify the pictures in files or folders"
     flag("--predict", nargs="+", action="extend", type=path, metavar="PATH", help=predict_help)
-    endings = ".onnx, .pt2, .pt, .safetensors, .keras, .html, or / for TensorFlow's SavedModel"
+    endings = ".onnx, .pt2, .pt, .safetensors, .keras, .html, or a folder, model/, for a SavedModel"
     flag("--export", action="append", type=file_name, metavar="FILE", help=f"export the model: {endings}")
     flag("--describe", **switch, help="print the data, the layers of the network and the settings")
     report_help = "train all configs without a schedule in every installed framework, and compare them"
@@ -100,9 +100,9 @@ def flag_parser() -> Parser:
     flag("--version", action="version", version=f"lenet {lenet.__version__}", help="print the version and exit")
 
     flag = parser.add_argument_group("the run").add_argument
-    count, of_report = whole_number(), "--report takes several; default: all"
-    load_help = "checkpoint to use, a file or a run's folder (default: none to train; without PATH, this run's own)"
-    steps_help = "number of steps, one mini-batch each (default: the config's decay_steps, if it has them)"
+    count, of_report = whole_number(), "of a report: all; it takes several"
+    load_help = "checkpoint to go on from or to use, a file or a run's folder (without PATH: as the flags name it)"
+    steps_help = "number of steps, with --load of more steps (default: the config's decay_steps, if it has them)"
     flag("--train_num", dest="steps", type=whole_number(0), metavar="N", help=steps_help)
     flag("-l", "--load", nargs="?", const=True, type=path, metavar="PATH", help=load_help)
     framework_help = f"framework (default: the first installed of {', '.join(MODULES)}; {of_report})"
@@ -131,7 +131,7 @@ def flag_parser() -> Parser:
     flag("--json", **switch, help="with --predict: print one JSON object per line")
     flag("--save_prepared", type=path, metavar="FOLDER", help="with --predict: folder for the prepared images")
 
-    flag = parser.add_argument_group("the study").add_argument
+    flag = parser.add_argument_group("a report").add_argument
     flag("--seeds", type=count, metavar="N", help="number of seeds of each config, from 0 on (default: 3)")
     flag("--jobs", type=count, metavar="N", help="number of runs at once (default: one per two cores)")
     flag("--cluster", metavar="ADDRESS", help="Dask scheduler whose workers train, such as tcp://host:8786")

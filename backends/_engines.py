@@ -38,8 +38,8 @@ def set_up_torch(device: str, threads: int, name: str = "PyTorch") -> str:
 
     device = choose_device(device, torch.cuda.is_available, name)
     torch.set_num_threads(threads)
-    torch.backends.fp32_precision = "ieee"  # type: ignore[attr-defined]  # on a GPU float32 would be TF32
-    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]  # and a convolution, too
+    torch.backends.fp32_precision = "ieee"  # type: ignore[attr-defined]  # products, as is PyTorch's default
+    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]  # which is TF32 on a GPU
     torch.backends.cudnn.deterministic = True
     return device
 
@@ -52,7 +52,8 @@ def set_up_jax(device: str, threads: int, name: str = "JAX") -> str:
         raise UserError(f"{name} cannot change its threads after its first use; start a new process")
     # Both are read when JAX is first asked for its devices.
     os.environ["PJRT_NPROC"] = str(threads)
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true"
+    if "xla_gpu_deterministic_ops" not in (flags := os.environ.get("XLA_FLAGS", "")):
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true"
     if device == "cpu":
         jax.config.update("jax_platforms", "cpu")  # or JAX would open a GPU
     jax.config.update("jax_default_matmul_precision", "highest")  # on a GPU float32 would be TF32
@@ -65,7 +66,7 @@ def set_up_keras(engine: str, architecture: Architecture, precision: str, device
 
     averaged = [conv.pool_window for conv in architecture.conv if conv.pool == "average"]
     if engine == "torch" and max(averaged, default=0) > 2:
-        raise UserError("Keras on torch may count the padding of a wide average-pool; set KERAS_BACKEND=tensorflow")
+        raise UserError("Keras on torch counts edge pixels twice in a wide average-pool; set KERAS_BACKEND=tensorflow")
     if precision == "float64" and keras.backend.result_type("float64", "float32") != "float64":
         raise UserError(f"Keras on {engine} rounds float64 to float32; set KERAS_BACKEND=tensorflow")
     set_up = {"tensorflow": set_up_tensorflow, "torch": set_up_torch, "jax": set_up_jax}[engine]

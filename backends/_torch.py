@@ -1,4 +1,4 @@
-"""What PyTorch lacks: SAME pooling, the paper's Adam, and a dense layer that is fast on every processor."""
+"""What PyTorch lacks: SAME pooling, Adam with epsilon-hat, and a dense layer that is fast on every processor."""
 
 import math
 import warnings

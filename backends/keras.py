@@ -34,7 +34,7 @@ class LeNet(Backend):
             adam.build(self.model.trainable_variables)
             smoothed = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing)
             loss = smoothed if label_smoothing else keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-            # XLA's convolutions are slower on a CPU; on JAX there is nothing else.
+            # XLA's convolutions are slower on a CPU; on JAX a step is compiled by it or not at all.
             self.model.compile(adam, loss, metrics=["accuracy"], jit_compile=self.engine == "jax")
         self.parameters = {variable.path: variable for variable in self.model.trainable_variables}
         by_path = {variable.path: variable for variable in adam.variables}

@@ -12,7 +12,8 @@ from typing import Any, NoReturn
 
 from lenet.errors import UserError
 
-OTHER_NAMES = {"--epochs": "--train_num", "--steps": "--train_num", "--model": "--config", "--resume": "--load"}
+OTHER_NAMES = {"--epochs": "--train_num, which counts steps", "--steps": "--train_num"}
+OTHER_NAMES |= {"--model": "--config", "--resume": "--load"}
 
 
 class Parser(argparse.ArgumentParser):
@@ -134,25 +135,25 @@ def check(flags: argparse.Namespace, error: Callable[[str], Any]) -> None:
     if len(flags.export or []) > 1:
         error("only one --export is allowed; run the command once for each file")
     if flags.export and (flags.device or flags.threads):
-        error("--device and --threads do not go with --export")
+        error("--export takes no --device and no --threads")
     if not flags.predict and (flags.json or flags.save_prepared):
-        error("--json and --save_prepared go with --predict")
+        error("--json and --save_prepared need --predict")
     if not flags.train and not flags.report:
         for name, value in (("train_num", flags.steps), ("save_every", flags.save_every), ("log", flags.log)):
             if value is not None:
-                error(f"--{name} goes with --train or --report")
+                error(f"--{name} needs --train or --report")
     for name in ("seeds", "jobs", "cluster", "keep", "dry_run"):
         if getattr(flags, name) is not None and not flags.report:
-            error(f"--{name} goes with --report")
+            error(f"--{name} needs --report")
     if flags.jobs and flags.cluster:
-        error("--jobs does not go with --cluster: each of its workers trains one run at once")
+        error("--cluster takes no --jobs: each of its workers trains one run at once")
     if flags.steps == 0 and flags.load is None:
         error("--train_num must be 1 or more; with --load it may be 0, to test a run that was killed before its test")
     if not flags.report and max(len(flags.config or []), len(flags.framework or [])) > 1:
-        error("several --config or --framework go with --report")
+        error("only --report takes several --config or --framework")
     for key, text in flags.changes or []:
         if not flags.report and len(several(text)) > 1:
-            error(f"several values of a key go with --report; {key} has '{text}'")
+            error(f"only --report takes several values of a key; {key} has '{text}'")
 
 
 def arguments(flags: argparse.Namespace) -> argparse.Namespace:

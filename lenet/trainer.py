@@ -180,7 +180,7 @@ def require_finite(cross_entropies: Sequence[float] | np.ndarray, first_step: in
     """Raise UserError with the first step whose cross-entropy is infinite or not a number."""
     if len(bad := np.flatnonzero(~np.isfinite(cross_entropies))):
         raise DivergedError(
-            f"the cross-entropy is not finite at step {first_step + bad[0]}, which is not saved; "
+            f"the run diverged: the cross-entropy is not finite at step {first_step + bad[0]}; this step is not saved; "
             "try a smaller --learning_rate",
             exit_code=1,
         )
@@ -189,7 +189,7 @@ def require_finite(cross_entropies: Sequence[float] | np.ndarray, first_step: in
 def stopped(signal: Any, run: Run, step: int, last: int) -> UserError:
     """Return the error of a run that a signal stopped, and that was saved."""
     return UserError(
-        f"stopped by {signal.name}, saved after step {step}; to continue, run the same command with "
+        f"stopped by {signal.name}, saved after step {step}; to continue, run the same command, but with "
         f"--load {command_line(run.folder)} --train_num {last - step}",
         exit_code=128 + signal,
     )

@@ -203,7 +203,7 @@ def test_other_data_is_refused_or_told(trained, framework, folder, tmp_path):
         "--train", "--train_num", 1, "--load", run.folder, "--data", "mnist", "--log_dir", tmp_path
     )
     assert code == 2
-    assert "images of 32x32 in colour in 10 classes, but mnist has 28x28 in 10 classes; give its own data" in err
+    assert "images of 32x32 in colour in 10 classes, but mnist has 28x28 in 10 classes; use --data" in err
     code, _, err = framework.run("--test", "--load", run.folder, "--data", folder / "letters", "--log_dir", tmp_path)
     assert (code, "but emnist-balanced~" in err) == (2, True)
 

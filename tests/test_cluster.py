@@ -144,7 +144,7 @@ def test_ctrl_c_saves_every_run_and_a_lost_scheduler_is_said(report, scheduler, 
         process.send_signal(signal.SIGINT)
         out, err = process.communicate()
         assert time.monotonic() - began < 10
-        stopped = "main.py: stopped by SIGINT; the runs are saved; the same command goes on with them"
+        stopped = "main.py: stopped by SIGINT; run the same command again to go on"
         assert (process.returncode, out, notices(err)) == (130, "", [stopped])
         runs = [Run.at(path) for path in (tmp_path / "there").glob("*/pytorch/seed-?")]
         assert [run.is_held for run in runs] == [False, False]
@@ -220,7 +220,8 @@ def test_a_worker_is_examined(tmp_path):
     wanted, probe = versions(["numpy"]), tmp_path / "probe"
     assert "does not see the report's files" in examine(probe, wanted)
     with lock(probe):
-        assert examine(probe, wanted) == ""
+        assert examine(probe, wanted, str(tmp_path)) == ""
+        assert f"does not see the data, {tmp_path / 'mine'}" in examine(probe, wanted, str(tmp_path / "mine"))
         assert "has numpy " in examine(probe, wanted | {"numpy": "1.0"})
         other = f"{wanted['lenet']}-other"
         assert f"but this machine has {other}; install the same version" in examine(probe, wanted | {"lenet": other})

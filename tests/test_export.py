@@ -124,7 +124,7 @@ def test_pytorchs_parameters_of_every_padding_are_loaded_or_refused(pool, worker
     run = run_of(PADDED[pool], tmp_path)
     if pool == "average":
         said = workers["pytorch"].do(jobs.exported, run.folder, f"{tmp_path}/model.pt")
-        assert said == "PyTorch has no layer that pools with such padding; export as .pt2 or .onnx"
+        assert said == "this config pads its average-pools, and PyTorch has no layer for that; export as .pt2 or .onnx"
         assert not (tmp_path / "model.pt").exists()
         return
     lines = workers["pytorch"].do(jobs.exported, run.folder, f"{tmp_path}/model.pt")
@@ -245,7 +245,7 @@ def test_a_file_with_other_logits_is_not_put_in_place(tmp_path, monkeypatch):
     logits = onnx.logits
     monkeypatch.setattr(onnx, "logits", lambda *arguments: logits(*arguments) + 0.1)
     run = run_of(load("lenet5").architecture, tmp_path)
-    with pytest.raises(UserError, match=r"its logits differ by 0\.1 from those of the parameters") as error:
+    with pytest.raises(UserError, match=r"its logits differ by 0\.1 from the network's") as error:
         run.export(tmp_path / "model.onnx")
     assert error.value.exit_code == 1
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.safetensors"]

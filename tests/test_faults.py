@@ -98,7 +98,7 @@ def test_a_run_that_diverges_stops_and_keeps_the_last_good_checkpoint(framework,
     more = flags(tmp_path / "other", "--train", "--train_num", 40, "--load", run, "--learning_rate", 1e38)
     code, out, err = framework.do(jobs.command_line, more)
     assert (code, out, err.count("\n")) == (1, "", 1)
-    assert re.search(r"the cross-entropy is not finite at step \d+, which is not saved; ", err)
+    assert re.search(r"the run diverged: the cross-entropy is not finite at step \d+; this step is not saved; ", err)
     assert tensors(run) == before
     assert (run / "result.json").read_text() == result
     assert json.loads(result)["step"] == 3

@@ -67,7 +67,7 @@ def test_a_grid_is_every_combination_each_a_variant_with_its_own_name():
         (["--set", "dense=[3],[0]"], "dense[0]: must be positive and finite, not 0"),
         (["--set", "conv[7].kernel=3,5"], "conv[7].kernel: the config has no such key"),
         (["--set", "learning_rate="], "learning_rate: must be a number, not ''"),
-        (["--cluster", "tcp://127.0.0.1:1", "--jobs", "2"], "--jobs does not go with --cluster"),
+        (["--cluster", "tcp://127.0.0.1:1", "--jobs", "2"], "--cluster takes no --jobs"),
         (["--keep", "result"], "did you mean results?"),
     ],
 )
@@ -83,7 +83,7 @@ def test_a_mistake_in_a_grid_is_named_before_anything_is_trained(flags, complain
 def test_flags_of_a_report_go_with_it(flag):
     code, out, err = jobs.command_line(["--train", "--train_num", "5", flag])
     assert (code, out) == (2, "")
-    assert f"{flag.partition('=')[0]} goes with --report" in err
+    assert f"{flag.partition('=')[0]} needs --report" in err
 
 
 @pytest.mark.framework

@@ -21,7 +21,7 @@ def mistakes():
     train = ["--train", "--train_num", "5"]
     yield "nothing to do", [], "add --train --train_num N, or --test"
     yield "no train_num", ["--train"], "the number of steps is missing; add --train_num N"
-    yield "train_num alone", ["--test", "--train_num", "5"], "--train_num goes with --train or --report"
+    yield "train_num alone", ["--test", "--train_num", "5"], "--train_num needs --train or --report"
     for flag in ("--train_num", "--threads", "--save_every"):
         for value in ("0", "-3", "many", "1.5", ""):
             zero = (flag, value) == ("--train_num", "0")
@@ -35,7 +35,7 @@ def mistakes():
     for value in ("0", "-1e-3", "nan", "inf"):
         for flags in (f"--learning_rate={value}", f"--set=learning_rate={value}"):
             yield f"{flags}", [*train, flags], "learning_rate: must be positive and finite, not "
-    yield "several numbers", [*train, "--set", "dense=[8],[9]"], "several values of a key go with --report; dense has"
+    yield "several numbers", [*train, "--set", "dense=[8],[9]"], "only --report takes several values of a key; dense"
     yield "no number", [*train, "--learning_rate=fast"], "learning_rate: must be a number, not 'fast'"
     yield "set without a value", [*train, "--set", "dense"], "argument --set: 'dense' is not KEY=VALUE"
     yield "set an unknown key", [*train, "--set", "seed=3"], "seed: unknown key; the known ones are conv, dense,"
@@ -51,15 +51,16 @@ def mistakes():
     yield "near config", [*train, "--config", "lenett"], "did you mean lenet?"
     yield "unknown precision", [*train, "--precision", "float16"], "there is no 'float16', only float32"
     yield "unknown device", [*train, "--device", "tpu"], "there is no 'tpu', only auto, cpu, gpu"
-    yield "log alone", ["--test", "--log", "none"], "--log goes with --train or --report"
+    yield "log alone", ["--test", "--log", "none"], "--log needs --train or --report"
     yield (
         "log",
         ["--train", "--train_num", "1", "--log", "al"],
         "there is no 'al', only none, scalars, all; did you mean all?",
     )
     yield "tensorboard", ["--tensorboard", "--test"], "--train or --test and --tensorboard do not go together"
-    yield "save_every alone", ["--test", "--save_every", "3"], "--save_every goes with --train or --report"
-    for flag, near in (("--epochs", "--train_num"), ("--Train", "--train"), ("--learing-rate=1", "--learning_rate")):
+    yield "save_every alone", ["--test", "--save_every", "3"], "--save_every needs --train or --report"
+    near_flags = {"--epochs": "--train_num, which counts steps", "--Train": "--train"}
+    for flag, near in (near_flags | {"--learing-rate=1": "--learning_rate"}).items():
         yield f"near flag {flag}", [*train, flag], f"there is no flag {flag.partition('=')[0].replace('-r', '_r')}; "
         yield f"suggested for {flag}", [*train, flag], f"did you mean {near}?"
     yield "unknown flag", [*train, "--zzz"], "there is no flag --zzz (python main.py --help"
@@ -68,7 +69,7 @@ def mistakes():
         ["--train", "1000"],
         "'1000' is neither a flag nor a flag's value",
     )
-    yield "too many steps", ["--train", "--train_num", "9" * 20], f"so --train_num is at most {2**53:,}"
+    yield "too many steps", ["--train", "--train_num", "9" * 20], f"; use --train_num {2**53} or less"
     yield "test without a run", ["--test"], "there is no checkpoint {tmp}/logs/lenet/"
     changed = ["--set", "dense=[9]", "--set", "conv.1.kernel = 7", "--learning_rate", "1e-3"]
     variant = "lenet,conv[1].kernel=7,dense=[9],learning_rate=0.001"

@@ -53,14 +53,14 @@ def drawn(monkeypatch):
 def make(data, tmp_path):
     """Write complete runs as training leaves them, and their report; returns its Markdown."""
 
-    def make(*settings, frameworks=("pytorch",), steps=12, log_dir=tmp_path, gap=0.0, **more):
+    def make(*settings, frameworks=("pytorch",), steps=12, log_dir=tmp_path, gap=0.0, accuracies=(0.5,), **more):
         for (i, framework), (n, each) in itertools.product(enumerate(frameworks), enumerate(settings)):
             run = Run.of(log_dir, each, framework)
             run.folder.mkdir(parents=True, exist_ok=True)
             start = Checkpoint.initial(each)
             start.advanced(dataclasses.replace(start.state, step=steps), framework).save(run.path)
             for part in PARTS:
-                write_curves(run.folder / part, 1, [2.0 + gap * i] * steps, [0.5] * steps)
+                write_curves(run.folder / part, 1, [2.0 + gap * i] * steps, np.resize(accuracies, steps))
             result = {"step": steps, "seed": each.seed, "framework": framework, "engine": framework}
             result |= {"test_accuracy": 0.9 - 0.1 * gap * i, "test_cross_entropy": 0.5 + gap * i}
             result |= {
@@ -210,6 +210,21 @@ def test_holm_corrects_p_values():
 def test_one_seed_shows_no_difference():
     (found,) = comparison.against({0: 97.0}, [{0: 90.0}])
     assert (found.mean.margin, found.p, found.is_shown) == (None, None, False)
+
+
+def test_seeds_that_do_not_vary_have_no_interval_and_are_not_tested(make):
+    assert comparison.Mean.of([90.0, 90.0]).margin is None
+    text = make(*(settings_of(name, seed) for seed in range(2) for name in ("lenet", "other")))
+    assert {row[3] for row in rows(text)[2:]} == {"90.00"}
+    assert " Not tested, because their seeds do not vary: other." in text
+    assert (
+        "other has as many parameters as lenet. An image takes 1 times as long to train on. It predicts 90.00 %" in text
+    )
+
+
+def test_the_training_accuracy_at_the_end_is_that_of_the_last_steps(make):
+    text = make(settings_of("x"), accuracies=[0.0] * 6 + [1.0] * 6, validation_accuracy=(0.9,))
+    assert "The mean training accuracy of the last 12 steps is 40.0 points below the accuracy" in text
 
 
 def test_frameworks_with_the_same_seed_are_one_measurement():

@@ -120,7 +120,7 @@ BAD = {
     "d_line.png": (bomb(20_000_000, 1), "too large; at most 80,000,000 pixels and sides of 30,000 are read"),
     "e_folder": (lambda path: path.mkdir(), "no picture in this folder can be read; the formats are PNG"),
     "f_pipe.png": (os.mkfifo, "not a file"),
-    "g_white.png": (lambda path: Image.new("L", (90, 90), 255).save(path), "there is no ink in it"),
+    "g_white.png": (lambda path: Image.new("L", (90, 90), 255).save(path), "no digit found: the contrast is too low"),
     "h_program.eps": (lambda path: path.write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"), "not a pic"),
 }
 
@@ -198,7 +198,7 @@ def test_a_flag_that_the_checkpoint_contradicts_is_refused(flag, workers, model)
     code, out, err = predict(workers["pytorch"], model, "any.png", *flag)
     assert (code, out, len(err)) == (2, [], 1)
     assert f"{flag[0][2:]} is " in err[0]
-    assert err[0].endswith("; leave that flag out")
+    assert err[0].endswith("; remove the flag that says otherwise")
 
 
 def test_a_run_nearby_is_named(workers, model):

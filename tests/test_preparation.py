@@ -149,7 +149,7 @@ def grainy(size, grain):
     ],
 )
 def test_an_empty_page_has_no_ink(page):
-    with pytest.raises(UserError, match="there is no ink in it"):
+    with pytest.raises(UserError, match="no digit found: the contrast is too low"):
         prepare(page)
 
 

@@ -21,6 +21,8 @@ def test_a_run_that_fails_is_named_and_the_others_go_on(report, tmp_path):
     assert re.match(r"lenet: notice: lenet5,\S* keras seed 0 failed: Keras on torch rounds float64 to", failed)
     assert out == f"{tmp_path / 'report/report.html'}\n"
     assert not [*tmp_path.glob("*/keras/seed-0")]
+    text = (tmp_path / "report/report.md").read_text()
+    assert re.search(r"^1 run failed and is left out: lenet5,\S* keras seed 0\. ", text, re.M)
 
 
 def test_a_report_that_cannot_be_written_says_so_in_one_line(report, tmp_path):
@@ -68,7 +70,7 @@ def test_the_report_says_what_the_runs_came_to(report, tmp_path):
         (row,) = (line for line in text.partition("## Frameworks")[2].splitlines() if line.startswith(f"| [{config},"))
         assert f"| {statistics.mean(result['images_per_second'] for result in results):,.0f} |" in row
     assert "<p>The dense layer 128 in place of 1024.</p>" in text
-    assert "2017" not in text.partition("## ")[0]  # other data, steps and batches than the 2017 report's
+    assert "2017" not in text.partition("## Frameworks")[0]  # other data, steps and batches than the 2017 report's
     assert text.startswith("# LeNet on small_data0~")
     words = " ".join(text.split())
     assert "computed by pytorch on cpu in float32; threads a run: " in words
@@ -95,10 +97,10 @@ def test_the_report_says_what_the_runs_came_to(report, tmp_path):
         (["--report", "--train_num", "5", "--train"], "--report trains and tests by itself"),
         (["--report", "--train_num", "5", "--load"], "--report trains and tests by itself"),
         (["--report", "--train_num", "5", "--seed", "1"], "--report trains and tests by itself"),
-        (["--train", "--train_num", "5", "--seeds", "2"], "--seeds goes with --report"),
+        (["--train", "--train_num", "5", "--seeds", "2"], "--seeds needs --report"),
         (
             ["--train", "--train_num", "5", "--config", "lenet", "--config", "lenet5"],
-            "several --config or --framework go",
+            "only --report takes several --config or --framework",
         ),
         (["--report", "--train_num", "5", "--seeds", "0"], "'0' is not a whole number from 1"),
         (["--report", "--train_num", "5", "--config", "lenet-5"], "did you mean lenet5?"),

@@ -107,9 +107,9 @@ def test_a_run_with_a_schedule_ends_where_it_ends_however_it_is_stopped(framewor
     assert same_tensors(whole, parts)
     code, err = train("parts", "--load", "--train_num", 1)
     assert (code, err.count("\n")) == (2, 1)
-    assert " ends at step 12, and has made 12, so --train_num is at most 0" in err
+    assert " ends at step 12, and is at step 12; it is complete: leave --load out" in err
     code, err = train("more", "--train_num", 13)
-    assert (code, "ends at step 12, and has made 0, so --train_num is at most 12" in err) == (2, True)
+    assert (code, "ends at step 12, and is at step 0; use --train_num 12 or less" in err) == (2, True)
     assert not (tmp_path / "more").exists()
 
 

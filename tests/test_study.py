@@ -81,7 +81,7 @@ def test_sigterm_ends_a_report_and_what_it_runs(report, tmp_path):
         time.sleep(0.02)
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate()
-    stopped = "main.py: stopped by SIGTERM; the runs are saved; the same command goes on with them"
+    stopped = "main.py: stopped by SIGTERM; run the same command again to go on"
     assert (process.returncode, out, notices(err)) == (143, "", [stopped])
     run = Run.at(run_folder(tmp_path, "pytorch"))
     assert not run.is_held

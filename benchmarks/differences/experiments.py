@@ -99,8 +99,15 @@ class OtherFramework(Experiment):
     framework, beside = "tensorflow", "pytorch"
 
 
+class OtherSeed(Experiment):
+    """Another seed: other initial parameters, other batches."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(1000 + seed)
+
+
 class InitialOfPyTorch(Experiment):
-    """nn.Conv2d and nn.Linear draw from a uniform distribution, up to 1/√inputs; the 2017 report, from a normal one."""
+    """nn.Conv2d and nn.Linear draw kernels and biases uniformly, up to 1/√n for an output of n inputs."""
 
     def start(self, backend: Backend) -> TrainingState:
         """Keep what the module was built with."""
@@ -138,7 +145,7 @@ class LearningRate(Experiment):
 
 
 class EpsilonAfterCorrection(Experiment):
-    """torch.optim.Adam adds epsilon after it corrects the second moment's bias, TensorFlow and Keras before."""
+    """torch.optim.Adam corrects v before it adds epsilon: Algorithm 1 of the paper. TensorFlow and Keras do not."""
 
     def prepare(self) -> None:
         """Call PyTorch's Adam with its own step in place of the last of all."""
@@ -191,7 +198,7 @@ class OrderOfDataLoader(Experiment):
 
 
 class OrderOfTheFiles(Experiment):
-    """DataLoader and tf.data do not shuffle by default; Keras's fit does."""
+    """DataLoader and tf.data do not shuffle by default. MNIST's files are mixed already; other data need it."""
 
     def batch(self, step: int) -> np.ndarray:
         """Return the next images of the file."""
@@ -233,7 +240,7 @@ class LastBatch(Experiment):
 
 
 class FlattenOrder(Experiment):
-    """PyTorch flattens [channels, height, width], the others [height, width, channels]; the kernel is the same."""
+    """PyTorch flattens [channels, height, width], the others [height, width, channels]: move trained kernels."""
 
     def start(self, backend: Backend) -> TrainingState:
         """Move the rows of the first dense kernel as that order would."""
@@ -245,7 +252,7 @@ class FlattenOrder(Experiment):
 
 
 class Probabilities(Experiment):
-    """nn.CrossEntropyLoss takes logits: if the network ends with a softmax, as in Keras, it is applied twice."""
+    """nn.CrossEntropyLoss takes logits: after a softmax, with which Keras's examples end, it applies a second one."""
 
     def prepare(self) -> None:
         """Give the loss probabilities."""
@@ -256,7 +263,7 @@ class Probabilities(Experiment):
 
 
 class LossOfProbabilities(Experiment):
-    """Keras's losses take probabilities by default; on TensorFlow they use the logits before the softmax."""
+    """Keras's losses take probabilities by default; on TensorFlow they find the softmax, and use its logits."""
 
     framework = "keras"
 
@@ -314,7 +321,7 @@ class Normalization(Experiment):
 
 
 class SideOfPadding(Experiment):
-    """SAME pads an odd pixel at the end of a side; here it is at the start, since PyTorch's pools have no SAME."""
+    """SAME pads an odd pixel at the end of a side. PyTorch's pools are padded by hand: at the start, windows shift."""
 
     config = "add_conv"
 
@@ -329,7 +336,7 @@ class SideOfPadding(Experiment):
 
 
 class PaddedAverage(Experiment):
-    """nn.AvgPool2d averages over the padding's zeros, too (count_include_pad); TensorFlow and Keras do not."""
+    """nn.AvgPool2d averages over the padding's zeros, too (count_include_pad); TensorFlow does not."""
 
     changes: ClassVar = {
         "conv.0.pool": "average",
@@ -352,7 +359,7 @@ class PaddedAverage(Experiment):
 
 
 class Float32OfKeras(Experiment):
-    """With float64 layers Keras keeps the learning rate, the loss and the powers of Adam's betas in float32."""
+    """With float64 layers Keras keeps the learning rate and the loss in float32, and rounds Adam's betas to it."""
 
     framework, precision = "keras", "float64"
 

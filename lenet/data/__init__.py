@@ -90,7 +90,7 @@ def find(path: Path, log_dir: str | Path | None) -> Source:
 
         if any(is_picture(file.name) for file in path.iterdir()):
             raise UserError(f"{path}: its pictures are not in class folders; move them into one folder for each class")
-        advice = "; pictures are read from folders that are named after their classes; see docs/data.md"
+        advice = "; it has no pictures either: they go into one folder for each class; see docs/data.md"
         raise missing(path, "train-images-idx3-ubyte", advice=advice)
     text = "unknown format; give a folder, a .csv file or an .npz file"
     raise UserError(f"{path}: {text}; unpack an archive first; for IDX files give their folder")

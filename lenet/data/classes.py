@@ -17,13 +17,15 @@ def classes_of(source: Source, labels: np.ndarray, like: DatasetInfo | None) -> 
     if lowest < 0:
         raise UserError(f"{source.path}: a label is {lowest}; they must be 0 or more")
     if highest > MAXIMUM_CLASSES:
-        raise UserError(f"{source.path}: a label is {highest:,}; at most {MAXIMUM_CLASSES} classes can be trained")
+        text = f"a label is {highest:,}; at most {MAXIMUM_CLASSES} classes can be trained, from 0"
+        raise UserError(f"{source.path}: {text}")
     first = int(lowest == 1 and len(source.names) <= highest)
     if like and {*source.names} <= {*like.classes} and like.first_label <= lowest:
         first = like.first_label
     names = source.names or [str(label) for label in range(first, highest + 1)]
     if highest - first >= len(names):
-        raise UserError(f"{source.path}: there are names for {len(names)} classes, but a label is {highest}")
+        text = f"there are names for {len(names)} classes, but a label is {highest}; add the missing names"
+        raise UserError(f"{source.path}: {text}")
     numbers = {label: label - first for label in present}
     classes = tuple(names)
     if like and {names[number] for number in numbers.values()} <= {*like.classes}:

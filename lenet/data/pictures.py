@@ -88,7 +88,7 @@ class Folders(Source):
                     text = "no class has two pictures, so none can be held out for the test"
                     raise UserError(f"{self.path}: {text}")
                 other = next(iter(self.folders.values()))
-                advice = f"; make it, or give {other} alone: a tenth of it is then held out for the test"
+                advice = f"; make that folder, or use {other} alone: then a tenth of it is the test set"
                 what = " with pictures in a folder for each class"
                 raise missing(self.path, part, "folder", what, advice, known=PARTS)
         if "train" in parts and (unknown := self._classes("test") - self._classes("train")):

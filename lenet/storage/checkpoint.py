@@ -78,8 +78,10 @@ class Checkpoint:
         """Return how many steps to make: as many as wanted, by default all; UserError if fewer are left."""
         left = self.settings.last_step(None if wanted is None else MAXIMUM_STEP) - self.state.step
         if wanted is not None and wanted > left:
-            text = f"{self.settings.variant} ends at step {self.state.step + left:,}, and has made {self.state.step:,}"
-            raise UserError(f"{text}, so --train_num is at most {left:,}")
+            step, complete = self.state.step, "it is complete: leave --load out to start a new run"
+            advice = f"use --train_num {left} or less" if left else complete
+            text = f"{self.settings.variant} ends at step {step + left:,}, and is at step {step:,}"
+            raise UserError(f"{text}; {advice}")
         return left if wanted is None else wanted
 
     def save(self, path: Path) -> None:
@@ -118,7 +120,7 @@ class Checkpoint:
                 _require_arrays(file, settings)
                 arrays = file.get_tensors() if whole else {}  # only now: another model may be larger than the memory
             if whole and content["sha256"] != _sha256(arrays, hashed):
-                raise UserError("damaged, its SHA-256 does not match; use another copy")
+                raise UserError("damaged, its SHA-256 does not match; use another copy, or best.safetensors beside it")
             if name := _not_finite(arrays):
                 raise UserError(f"{name} is not finite")
             history = read(tuple[Stage, ...], content["history"], "history")

@@ -63,7 +63,7 @@ class Selection:
         source = self._source(data, training=False)
         settings = self._found(source).settings
         if other := settings.difference(self._changed(settings)):
-            raise UserError(f"{source.path}: {other}; leave that flag out")
+            raise UserError(f"{source.path}: {other}; remove the flag that says otherwise")
         return source
 
     def _wanted(self, data: DatasetInfo) -> Settings:
@@ -90,7 +90,8 @@ class Selection:
         by_name = self.config or self.load is True
         expected = self._wanted(found.settings.data) if by_name else self._changed(found.settings)
         if other := difference(flat(found.settings.architecture), flat(expected.architecture)):
-            raise UserError(f"{source.path}: its architecture differs: {other}; give its own config with --config")
+            text = f"its architecture differs: {other}; remove the --config or --set that says otherwise"
+            raise UserError(f"{source.path}: {text}")
         return found
 
     def _checkpoint(self, source: Run) -> Checkpoint:
@@ -105,7 +106,7 @@ class Selection:
         found, wanted = (f"{each.size} in {len(each.classes)} classes" for each in (known, data))
         if found != wanted:
             text = f"{source.path}: trained on {known.name}, images of {found}, but {data.name} has {wanted}"
-            raise UserError(f"{text}; give its own data after --data")
+            raise UserError(f"{text}; use --data with the data that it was trained on")
         if known.classes != data.classes and known.is_named == data.is_named:
             ours, theirs = next(pair for pair in zip(known.classes, data.classes, strict=True) if pair[0] != pair[1])
             text = f"its class is {ours!r} where {data.name} has {theirs!r}; use data with the same classes"

@@ -31,12 +31,6 @@ class Chart:
         return self.parts[part][0], np.mean([*self.merged(part).values()], axis=0)
 
     @property
-    def last_window(self) -> float:
-        """The mean in training over the last WINDOW steps."""
-        steps, mean = self.mean("train")
-        return float(mean[np.searchsorted(steps, steps[-1] - WINDOW / 2)])
-
-    @property
     def agrees(self) -> bool:
         """Whether one line stands for all frameworks."""
         return all((gap(lines) or 0) <= AGREEMENT * self.highest for _, lines in self.parts.values())

@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError, Future, wait
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,15 +23,15 @@ ATTEMPTS = 4  # at a run; by default Dask ends one when four workers have died w
 
 
 class Cluster:
-    """The workers of a scheduler. Each must see the log folder, with its locks, and have the versions that are here.
+    """The workers of a scheduler. Each must see the data and the log folder, with its locks, and have our versions.
 
     While the study goes on, this process holds the lock of a file in the log folder. The workers look at it: once it is
     free, because the study is stopped or this process has ended, they stop their runs.
     """
 
-    def __init__(self, address: str, log_dir: Path, packages: Iterable[str]) -> None:
+    def __init__(self, address: str, log_dir: Path, packages: Iterable[str], data: str | None = None) -> None:
         """UserError if there is no scheduler, no worker, or one that cannot take part."""
-        self.address, self.versions = address, versions(packages)
+        self.address, self.versions, self.data = address, versions(packages), data
         self.probe = log_dir.absolute() / f"{PROBE}{secrets.token_hex(8)}"
         self.admitted, self.refused = set[str](), dict[str, str]()  # a worker's address, and why
         self.most, self.running = 0, set[Future[Outcome]]()
@@ -56,8 +56,9 @@ class Cluster:
         try:
             workers = set(self.client.nthreads())
             self.admitted &= workers
+            self.refused = {worker: reason for worker, reason in self.refused.items() if worker in workers}
             new = workers - self.admitted - self.refused.keys()
-            arguments = str(self.probe), self.versions
+            arguments = str(self.probe), self.versions, self.data
             examined = self.client.run(admit, *arguments, workers=[*new], on_error="return") if new else {}
         except (OSError, TimeoutError) as error:
             raise self._lost() from error
@@ -128,8 +129,9 @@ def locked(path: Path) -> Iterator[IO[str]]:
     with writing(path, "choose another --log_dir"):
         path.parent.mkdir(parents=True, exist_ok=True)
         for old in path.parent.glob(f"{PROBE}*"):  # of a process that was killed
-            if time.time() - old.stat().st_mtime > OLD_SECONDS and not is_locked(old):
-                old.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # another report removes it
+                if time.time() - old.stat().st_mtime > OLD_SECONDS and not is_locked(old):
+                    old.unlink()
         held = lock(path)
     try:
         with held:

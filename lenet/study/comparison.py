@@ -20,7 +20,7 @@ Result = dict[str, Any]  # as result.json has it
 
 @dataclass(frozen=True)
 class Mean:
-    """The mean over `count` seeds, and half the width of its 95 % interval: None with one seed."""
+    """The mean over `count` seeds, and half the width of its 95 % interval: None if the seeds do not vary."""
 
     value: float
     margin: float | None
@@ -30,8 +30,9 @@ class Mean:
     def of(cls, values: Sequence[float]) -> "Mean":
         """Return the mean of a value a seed, with the interval of Student's t distribution."""
         n = len(values)
-        margin = stats.t.ppf((1 + LEVEL) / 2, n - 1) * stdev(values) / math.sqrt(n) if n > 1 else None
-        return cls(fmean(values), None if margin is None else float(margin), n)
+        if not _vary(values):
+            return cls(fmean(values), None, n)
+        return cls(fmean(values), float(stats.t.ppf((1 + LEVEL) / 2, n - 1) * stdev(values) / math.sqrt(n)), n)
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Difference:
     """A config's accuracy minus the baseline's, paired by seed, and the p-value of no difference after Holm."""
 
     mean: Mean
-    p: float | None  # None with one seed, and where all seeds have the same difference
+    p: float | None  # None if the seeds do not vary
 
     @property
     def is_shown(self) -> bool:
@@ -55,8 +56,8 @@ def by_seed(results: Sequence[Result], key: str) -> dict[int, float]:
 def against(baseline: dict[int, float], others: Sequence[dict[int, float]]) -> list[Difference]:
     """Compare other configs with the baseline, seed by seed; each has a value a seed, and at least one seed with it."""
     differences = [[values[seed] - baseline[seed] for seed in values.keys() & baseline.keys()] for values in others]
-    adjusted = iter(holm([_p(values) for values in differences if _can_test(values)]))
-    return [Difference(Mean.of(values), next(adjusted) if _can_test(values) else None) for values in differences]
+    adjusted = iter(holm([_p(values) for values in differences if _vary(values)]))
+    return [Difference(Mean.of(values), next(adjusted) if _vary(values) else None) for values in differences]
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -82,9 +83,9 @@ def _values(results: Sequence[Result], key: str) -> dict[int, list[float]]:
     return values
 
 
-def _can_test(differences: Sequence[float]) -> bool:
-    """Whether the seeds vary: the test divides by their deviation. Few test images can make them equal."""
-    return len(differences) > 1 and stdev(differences) > EQUAL
+def _vary(values: Sequence[float]) -> bool:
+    """Whether the seeds vary: a test divides by their deviation. With few test images they can be equal."""
+    return len(values) > 1 and stdev(values) > EQUAL
 
 
 def _p(differences: Sequence[float]) -> float:

@@ -14,7 +14,7 @@ from lenet.network import Network
 from lenet.settings import Settings, to_text
 from lenet.storage.curves import Curve
 from lenet.study import comparison
-from lenet.study.chart import Chart, Lines, gap, smooth
+from lenet.study.chart import WINDOW, Chart, Lines, gap, smooth
 from lenet.study.comparison import Mean
 from lenet.study.member import Member
 
@@ -113,6 +113,12 @@ class Entry:
     def validation_cross_entropy(self) -> float:
         """The mean cross-entropy on them in nats; infinite if a run does not have it."""
         return float(np.mean([result.get("validation_cross_entropy", np.inf) for result in self.results]))
+
+    @property
+    def training_accuracy(self) -> float:
+        """The mean accuracy in training over the last WINDOW steps, in %."""
+        lines = self._lines("train", "accuracy", lambda curve: curve.values)[1].values()
+        return 100 * float(np.mean([values[-WINDOW:] for by_seed in lines for values in by_seed.values()]))
 
     def gap(self, key: str) -> float | None:
         """Return how far apart two frameworks' results are at the same seed, at most; None with one framework."""

@@ -24,6 +24,7 @@ COLOURS = {
     "C3": ("#cc79a7", "#e3a1c4"),
 }
 POINTS = 300  # of a line, at most
+DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (5, 1.5, 1.5, 1.5)), (0, (10, 2)), (0, (5, 1.5, 1.5, 1.5, 1.5, 1.5)))
 
 
 def render(size: tuple[float, float], draw: Callable[..., None], *arguments: Any) -> str:
@@ -88,7 +89,7 @@ def comparison(figure: Figure, charts: dict[str, Chart]) -> None:
     axes = figure.subplots()
     for i, name in enumerate(reversed(charts)):  # they are given with the best first
         steps, accuracy = charts[name].mean("validation")
-        dashes = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)))[i // 4 % 3]
+        dashes = DASHES[i // 4 % len(DASHES)]
         axes.plot(steps, 100 * (1 - accuracy), color=f"C{i % 4}", linestyle=dashes, linewidth=1.5, label=name)
     axes.set(xlabel="step", ylabel="error in validation, %")
     axes.set_yscale("log", nonpositive="clip")  # an error may be zero
@@ -103,7 +104,7 @@ def response(figure: Figure, key: str, lines: dict[str, dict[float, float]]) -> 
     axes = figure.subplots()
     for i, (name, accuracies) in enumerate(lines.items()):
         errors = [100 - accuracy for accuracy in accuracies.values()]
-        dashes = ("-", (0, (5, 1.5)))[i // 4 % 2]
+        dashes = DASHES[i // 4 % len(DASHES)]
         axes.plot([*accuracies], errors, "o", linestyle=dashes, color=f"C{i % 4}", markersize=4, label=name)
     values = [value for accuracies in lines.values() for value in accuracies]
     if min(values) > 0 and max(values) >= 10 * min(values):
@@ -121,10 +122,11 @@ def overview(
     axes, ink = figure.subplots(), matplotlib.rcParams["text.color"]
     for row, (name, seeds) in enumerate(accuracies.items()):
         mean = means[name]
-        axes.errorbar(mean.value, row, xerr=mean.margin or 0, fmt="|", markersize=11, capsize=4, color="C0")
+        axes.errorbar(mean.value, row, xerr=mean.margin, fmt="|", markersize=11, capsize=4, color="C0")
         axes.plot(seeds, [row + 0.22] * len(seeds), "o", markersize=3, color="C0", alpha=0.5)
     rows = [row for row, name in enumerate(accuracies) if name in reported]
-    axes.plot([], [], "|", color="C0", markersize=11, label="mean and 95 % interval")
+    interval = any(mean.margin is not None for mean in means.values())
+    axes.plot([], [], "|", color="C0", markersize=11, label="mean and 95 % interval" if interval else "mean")
     axes.plot([], [], "o", color="C0", markersize=3, alpha=0.5, label="a seed")
     if rows:
         axes.plot([*reported.values()], rows, "x", color=ink, markersize=7, label="the 2017 report")

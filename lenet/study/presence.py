@@ -1,5 +1,6 @@
 """Several reports share the work in a log folder by its locks: this finds out where other machines do not see them."""
 
+import contextlib
 import os
 import platform
 import threading
@@ -43,8 +44,9 @@ class Presence:
     def __exit__(self, *_: object) -> None:
         self.ended.set()
         self.thread.join()
-        if self.file:
+        with contextlib.suppress(OSError):
             self._write("")
+        if self.file:
             self.file.close()
 
     def _take(self) -> None:
@@ -62,13 +64,14 @@ class Presence:
 
     def _beat(self) -> None:
         while not self.ended.wait(BEAT_SECONDS):
-            if not self.file:
-                self._take()
-                continue
-            self.file.seek(0)
-            if (found := self.file.read()) not in ("", self.name):
-                self.other = found
-            self._write(self.name)
+            with contextlib.suppress(OSError):  # a full disk, say: the next beat may work
+                if not self.file:
+                    self._take()
+                    continue
+                self.file.seek(0)
+                if (found := self.file.read()) not in ("", self.name):
+                    self.other = found
+                self._write(self.name)
 
     def _write(self, text: str) -> None:
         if self.file:

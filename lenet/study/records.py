@@ -14,7 +14,7 @@ from lenet.study.member import Member
 from lenet.study.process import PROJECT
 from lenet.system.files import replacing
 
-NESTED = ("settings", "history", "by_class", "versions")  # of result.json; a row has them by their keys
+NESTED = ("by_class", "versions")  # of result.json; a row has them by their keys
 
 Pairs = Sequence[tuple[Member, dict[str, Any]]]  # a run and its result
 

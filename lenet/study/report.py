@@ -11,7 +11,7 @@ import jinja2
 from markupsafe import Markup
 
 from lenet.dataset import MNIST, Dataset
-from lenet.errors import UserError
+from lenet.errors import UserError, notice
 from lenet.metrics import MISTAKES
 from lenet.settings import to_text
 from lenet.study import comparison, groups, pictures, prose, records
@@ -29,11 +29,17 @@ ROWS = 2000  # of a table; of more configs, the best
 
 
 def write(
-    folder: Path, members: Sequence[Member], data: Dataset, varied: Sequence[str], place: str, command: str
+    folder: Path,
+    members: Sequence[Member],
+    data: Dataset,
+    varied: Sequence[str],
+    place: str,
+    command: str,
+    failed: Sequence[Member],
 ) -> None:
-    """Write the report of runs that came to their end. `varied` are the keys with several values.
+    """Write the report of runs that came to their end, and name those that failed.
 
-    UserError if it cannot be written, or if a run is no longer as it was.
+    `varied` are the keys with several values. UserError if it cannot be written, or if a run is no longer as it was.
     """
     entries = Entry.of(members)
     results = [result for entry in entries for result in entry.results]
@@ -59,6 +65,7 @@ def write(
         heading=draw_page.heading(data.info) if has_page else "",
         colour=data.info.image_shape[2] == 3,
         entries=entries,
+        failed=failed,
         rows=rows,
         shown=shown,
         places={entry.name: i for i, entry in enumerate(shown, 1)},
@@ -97,12 +104,16 @@ def write(
 
 
 def _write_page(path: Path, entry: Entry) -> bool:
-    """Write the page to draw in; returns whether the run's checkpoint was kept."""
+    """Write the page to draw in, if it can be; returns whether it is there."""
     if not (run := entry.members[0].run).exists:
         path.unlink(missing_ok=True)
         return False
-    with replacing(path) as temporary:
-        draw_page.write(temporary, entry.settings, run.checkpoint.state.parameters)
+    try:
+        with replacing(path) as temporary:
+            draw_page.write(temporary, entry.settings, run.checkpoint.state.parameters)
+    except UserError as error:  # its parameters may be too large for float16
+        notice(f"{path} is not written: {error}")
+        return False
     return True
 
 

@@ -61,8 +61,8 @@ def report(
     By default: all of configs/ without a schedule, every framework that is installed, one run at once per two cores.
     `grid` has values by key, and every combination is trained: {"learning_rate": [1e-4, 1e-3], "dense": [[128], [64]]}.
     Each run is a process of its own; finished runs are not trained again. `cluster` is the address of a Dask scheduler
-    whose workers train. With `keep` "results" no checkpoint of a finished run stays. A `dry_run` only plans. The report
-    names its `command`. Raises UserError.
+    whose workers train. With `keep` "results" no checkpoint of a run that it trains stays. A `dry_run` only plans.
+    The report names its `command`. Raises UserError.
     """
     require_at_least(1, steps=steps, seeds=seeds, jobs=jobs, threads=threads, save_every=save_every)
     require_one_of(DETAILS, log=log)
@@ -90,16 +90,15 @@ def report(
     flags: dict[str, Any] = {"data": data and str(there(Path(data))), "image_size": image_size}
     flags |= {"log_dir": str(there(Path(log_dir))), "keep": keep}
     flags |= {"device": device, "threads": threads, "save_every": save_every, "log": log, "command": list(command)}
-    workers = _workers(cluster, jobs, Path(log_dir), {"numpy"}.union(*map(backends.modules, frameworks)))
+    packages = {"numpy"}.union(*map(backends.modules, frameworks))
+    workers = _cluster(cluster, Path(log_dir), packages, flags["data"]) if cluster else Local(jobs)
     return make(plan, workers, dataset, flags, command, dry_run)
 
 
-def _workers(cluster: str | None, jobs: int, log_dir: Path, packages: set[str]) -> Workers:
-    if not cluster:
-        return Local(jobs)
+def _cluster(*arguments: Any) -> Workers:
     from lenet.study.cluster import Cluster  # few have Dask
 
-    return Cluster(cluster, log_dir, packages)
+    return Cluster(*arguments)
 
 
 def make(
@@ -129,14 +128,14 @@ def make(
             notice(f"{member} failed: {error}")
         if held:
             others = f"other processes train {len(held)} of the runs, such as {held[0]}"
-            notice(f"{others}; the last one to finish writes the report")
+            notice(f"{others}; once they have ended, run the same command again if there is no report")
         done = [member for member in plan.members if member not in errors]
         page = None
         if done and not held:
             folder = plan.log_dir / "report"
-            with _lock(plan.log_dir), writing(folder):
+            with writing(folder), _lock(plan.log_dir):
                 _make_ready(folder, [f"{member}, {member.steps} steps" for member in plan.members])
-                report.write(folder, done, data, plan.varied, workers.place, command_line(*command))
+                report.write(folder, done, data, plan.varied, workers.place, command_line(*command), [*errors])
             page = folder / "report.html"
     return Report(page, {member.run: error for member, error in errors.items()}, text)
 

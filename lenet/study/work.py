@@ -106,15 +106,16 @@ def train(
                 for future in wait(running, timeout=1, return_when=FIRST_COMPLETED).done:
                     member, outcome, ended_at = running.pop(future), future.result(), time.monotonic()
                     progress.tell(member, outcome.notices)
-                    if outcome.held:
+                    is_complete, error = (False, outcome.error) if outcome.held or outcome.error else _look(member)
+                    if is_complete or error:
+                        progress.ended(member, error)
+                    else:  # another process has it, or a network's file system does not show its result yet
                         held.append(member)
-                    else:
-                        progress.ended(member, outcome.error)
                 if not waiting and len(running) < workers.count():
                     waiting, held = deque(held), []
         except BaseException as error:  # a signal, say
             workers.stop(study)
-            error.add_note("the runs are saved; the same command goes on with them")
+            error.add_note("run the same command again to go on")
             raise
     return progress.errors, held
 

@@ -15,6 +15,7 @@ from lenet.system.files import is_locked
 
 RESOURCE = "lenet_run"  # each worker that takes part has one
 WATCH_SECONDS = 1
+MISSES = 3  # looks in a row at which the probe is free: a network's file system may fail once
 
 
 def run_on_worker(study: str, task: dict[str, Any], probe: str) -> Outcome:
@@ -24,8 +25,10 @@ def run_on_worker(study: str, task: dict[str, Any], probe: str) -> Outcome:
     ended = threading.Event()
 
     def watch() -> None:
+        missed = 0
         while not ended.wait(WATCH_SECONDS):
-            if not is_locked(Path(probe)):
+            missed = 0 if is_locked(Path(probe)) else missed + 1
+            if missed == MISSES:
                 process.stop(study)
 
     threading.Thread(target=watch, daemon=True).start()
@@ -35,16 +38,16 @@ def run_on_worker(study: str, task: dict[str, Any], probe: str) -> Outcome:
         ended.set()
 
 
-async def admit(probe: str, wanted: dict[str, str], dask_worker: Any) -> str:
+async def admit(probe: str, wanted: dict[str, str], data: str | None, dask_worker: Any) -> str:
     """Let this worker take part, and return "", or else why it cannot."""
-    reason = examine(Path(probe), wanted)
+    reason = examine(Path(probe), wanted, data)
     if not reason:
         await dask_worker.set_resources(**{RESOURCE: 1})
     return reason
 
 
-def examine(probe: Path, wanted: dict[str, str]) -> str:
-    """Return why this process cannot train a study in the log folder in which another process has locked a file."""
+def examine(probe: Path, wanted: dict[str, str], data: str | None = None) -> str:
+    """Return why this process cannot train on the data in the log folder in which another process has locked a file."""
     for name, number in versions(name for name in wanted if name not in ("lenet", "Python")).items():
         if number != wanted[name]:
             return f"has {name} {number}, but this machine has {wanted[name]}; install the same version"
@@ -58,6 +61,8 @@ def examine(probe: Path, wanted: dict[str, str]) -> str:
         written.unlink()
     except OSError as error:
         return f"cannot write in {folder}: {error.strerror}"
+    if data and not Path(data).exists():
+        return f"does not see the data, {data}; put them where all machines see them"
     return ""
 
 

@@ -79,8 +79,10 @@ def compare(found: np.ndarray, wanted: np.ndarray) -> None:
     """UserError if logits are not those of the parameters."""
     difference, largest = np.abs(found - wanted).max(), max(1.0, np.abs(wanted).max())
     if not difference <= TOLERANCE * largest:
-        text = f"its logits differ by {difference:.2g} from those of the parameters, so it is not written"
-        raise UserError(f"{text}; at most {TOLERANCE * largest:.2g} is rounding", exit_code=1)
+        text = (
+            f"its logits differ by {difference:.2g} from the network's; rounding is {TOLERANCE * largest:.2g} at most"
+        )
+        raise UserError(f"{text}; the file is not written; please report this as a bug", exit_code=1)
 
 
 def put(made: Path, path: Path) -> None:

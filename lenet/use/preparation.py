@@ -33,7 +33,7 @@ def is_handwriting(data: DatasetInfo) -> bool:
 def prepare(grey: np.ndarray) -> np.ndarray:
     """Return a picture of a digit, uint8 [height, width], as MNIST has it: uint8 [28, 28].
 
-    One that looks so already is left as it is. UserError if there is no ink in it.
+    One that looks so already is left as it is. UserError if it shows no digit.
     """
     if is_prepared(grey):
         return grey
@@ -62,7 +62,7 @@ def _ink(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     brightest = max(1, ink.size // 2000)  # more pixels than noise has
     high = np.partition(ink.ravel(), -brightest)[-brightest]
     if high < max(LEAST_CONTRAST, 6 * grain):
-        raise UserError("there is no ink in it")
+        raise UserError("no digit found: the contrast is too low")
     ink = (ink / high).clip(0, 1)
     return ink, _main_parts(ink > np.clip(_otsu(ink), 0.2, 0.5))
 
@@ -106,7 +106,7 @@ def _main_parts(mask: np.ndarray) -> np.ndarray:
     kept = inside > 0.04 * areas[main]
     kept[main] = True
     if kept.sum() > MOST_PARTS:
-        raise UserError("no digit stands out from its noise")
+        raise UserError("no digit found: there are too many spots; crop the picture to one digit")
     return np.asarray(kept[parts])
 
 

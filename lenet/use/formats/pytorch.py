@@ -101,7 +101,9 @@ def write(path: Path, settings: Settings, parameters: Mapping[str, np.ndarray]) 
         _save(torch.export.save, exported, path)
         return
     if any(kind is SamePool for _, kind, *_ in _layers(network)):
-        raise UserError("PyTorch has no layer that pools with such padding; export as .pt2 or .onnx")
+        raise UserError(
+            "this config pads its average-pools, and PyTorch has no layer for that; export as .pt2 or .onnx"
+        )
     if path.suffix == ".pt":
         _save(torch.save, state, path)
     else:
