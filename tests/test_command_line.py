@@ -36,7 +36,7 @@ def test_help_names_every_flag_and_imports_no_framework():
         precision device threads report describe image_size validation seeds jobs save_every"""
     for name in names.split():
         assert f"--{name}" in done.stdout
-    for group in ("what to do", "the run", "the study", "the machine"):
+    for group in ("what to do", "the run", "a report", "the machine"):
         assert f"\n{group}:\n" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
 

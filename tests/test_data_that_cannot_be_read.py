@@ -74,7 +74,7 @@ BAD = {
     ),
     "train alone": (
         lambda tmp: _without(as_pictures(tmp / "mine"), "test"),
-        "there is no folder test with pictures in a folder for each class; the folder holds train; make it, ",
+        "there is no folder test with pictures in a folder for each class; the folder holds train; make that folder, ",
     ),
     "one class": (lambda tmp: _of_classes(tmp / "mine", 1), "there is one class, 0; at least two are needed"),
     "10,000 classes": (lambda tmp: _of_classes(tmp / "mine", 10_000), "10,000 classes; at most 256 can be trained"),
