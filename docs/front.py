@@ -1,10 +1,8 @@
-"""Draws the README's first picture: python -m docs.front.
+"""Draws the README's first picture and its picture of the study: python -m docs.front.
 
-It shows the runs of `lenet` with seed 0 that are in logs/front/:
+They show the runs of a report:
 
-    for framework in tensorflow pytorch keras; do
-        python main.py --train --train_num 1000 --framework $framework --log_dir logs/front
-    done
+    python main.py --report --train_num 1000 --seeds 5 --log_dir study
 """
 
 import re
@@ -21,7 +19,7 @@ from lenet.study import drawings
 from lenet.study.chart import WINDOW, smooth
 from lenet.study.figures import COLOURS, render
 
-DOCS = Path(__file__).parent
+DOCS, STUDY = Path(__file__).parent, Path("study")
 FRAMEWORKS = {"TensorFlow": 7.0, "PyTorch": 4.0, "Keras": 1.2}  # and its line's width, so that each is seen
 MISTAKES = 8
 
@@ -50,15 +48,20 @@ def front(figure: Figure, runs: dict[str, Run]) -> None:
         axes.axis("off")
 
 
-def main() -> None:
-    """Write docs/front-light.svg and docs/front-dark.svg."""
-    runs = {name: lenet.load(f"logs/front/lenet/{name.lower()}/seed-0") for name in FRAMEWORKS}
-    svg = render((10.5, 5.6), front, runs)
+def write(name: str, svg: str) -> None:
+    """Write a picture twice: in the README it follows the site's theme, not the system's."""
     for i, theme in enumerate(("light", "dark")):
         colours = "; ".join(f"--{name}: {pair[i]}" for name, pair in COLOURS.items())
-        # A picture of the README follows the site's theme, not the system's.
         fixed = re.sub(r":root {[^}]*} @media[^{]*{ :root {[^}]*} }", f":root {{ {colours} }}", svg, count=1)
-        (DOCS / f"front-{theme}.svg").write_text(fixed, encoding="utf-8")
+        (DOCS / f"{name}-{theme}.svg").write_text(fixed, encoding="utf-8")
+
+
+def main() -> None:
+    """Write the pictures into docs/."""
+    runs = {name: lenet.load(STUDY / f"lenet/{name.lower()}/seed-0") for name in FRAMEWORKS}
+    write("front", render((10.5, 5.6), front, runs))
+    for name in ("overview", "comparison"):
+        write(name, (STUDY / f"report/{name}.svg").read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":
