@@ -91,7 +91,7 @@ def load(framework: str) -> "type[Backend]":
     try:
         with importing(framework), silenced_stderr():
             backend: type[Backend] = importlib.import_module(f"backends.{framework}").LeNet
-    except (ImportError, OSError) as error:
+    except Exception as error:  # whatever a damaged installation, or two that do not fit together, may raise
         lines = [line for line in str(error).splitlines() if re.match(r"\w*Error: ", line)] or str(error).split("\n")
         advice = f"install it again: pip install -r requirements/{framework}.txt"
         raise UserError(f"{framework} cannot be imported: {lines[-1]}; {advice}") from None

@@ -58,6 +58,8 @@ def train(
     source, start = which.start(dataset.info, training=True)
     run = Run.of(Path(log_dir), start.settings, framework)
     steps = start.steps_left(steps)
+    if not steps and not start.state.step:
+        raise UserError("at step 0 there is nothing to test; use --train_num 1 or more")
     made = trainer(start, framework, dataset, device, threads)
     with run.lock():
         run.make_ready(source, start)

@@ -123,7 +123,7 @@ def _index(table: Any, word: str) -> Any:
 def _from_toml(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 

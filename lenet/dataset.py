@@ -94,7 +94,7 @@ class Dataset:
 
     def require(self, batch_size: int, validation: int) -> None:
         """Raise UserError if fewer training images than a mini-batch are left beside those that are held out."""
-        left = len(self.hold_out(validation)[0].labels)
+        left = len(self.train.labels) - self._require_validation(validation)
         if batch_size > left:
             text = f"batch size {batch_size}: only {left:,} training images are left after {validation:,} are held out"
             advice = "--batch_size" if batch_size > len(self.train.labels) else "--batch_size or --validation"
@@ -108,17 +108,23 @@ class Dataset:
         """
         images, labels = self.train
         classes = len(np.unique(labels))
-        most = len(labels) - classes
-        if most < 1:
-            text = f"{len(labels):,} training images in {classes} classes; each class needs two besides those to test"
-            raise UserError(f"{self.info.name}: {text}")
-        if not 1 <= count <= most:
-            raise UserError(f"validation: must be from 1 to {most}, of {len(labels):,} training images, not {count}")
+        self._require_validation(count)
         if count >= VALIDATION_SIZE and len(np.unique(labels[:count])) == classes == len(np.unique(labels[count:])):
             return Split(images[count:], labels[count:]), Split(images[:count], labels[:count])
         held_out = np.zeros(len(labels), bool)
         held_out[first_of_each_class(labels, count)] = True
         return Split(images[~held_out], labels[~held_out]), Split(images[held_out], labels[held_out])
+
+    def _require_validation(self, count: int) -> int:
+        """Return the number of images to hold out, if each class keeps one to train on."""
+        labels = self.train.labels
+        most = len(labels) - (classes := len(np.unique(labels)))
+        if most < 1:
+            text = f"{len(labels):,} training images in {classes} classes; each class needs two besides those to test"
+            raise UserError(f"{self.info.name}: {text}")
+        if not 1 <= count <= most:
+            raise UserError(f"validation: must be from 1 to {most}, of {len(labels):,} training images, not {count}")
+        return count
 
 
 def first_of_each_class(labels: np.ndarray, count: int) -> np.ndarray:

@@ -177,6 +177,6 @@ def several(text: str) -> list[Any]:
     """Return the values of a text that has one or more of them, with commas: 1e-4,3e-4, or [128],[1024]."""
     try:
         values = list(tomllib.loads(f"values = [{text}]")["values"])
-    except tomllib.TOMLDecodeError:  # words, say
+    except (ValueError, RecursionError):  # words, say
         values = [word.strip() for word in text.split(",")]
     return values or [text]

@@ -135,9 +135,7 @@ class Trainer:
 
     def _metrics(self, split: Split) -> tuple[float, float, np.ndarray]:
         """Return mean cross-entropy in nats, accuracy, and the probabilities [n, classes]."""
-        pieces = range(0, len(split.images), LOGITS_BATCH)
-        logits = np.concatenate([self.backend.logits(split.images[i : i + LOGITS_BATCH]) for i in pieces])
-        logits = logits.astype(np.float64)
+        logits = np.concatenate([self.backend.logits(piece) for piece in pieces(split.images)]).astype(np.float64)
         logits -= logits.max(axis=1, keepdims=True)
         log_probabilities = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
         cross_entropy = -log_probabilities[np.arange(len(split.labels)), split.labels].mean()
@@ -160,6 +158,13 @@ class Trainer:
         with replacing(run.folder / "config.toml") as temporary:
             temporary.write_text(to_toml(self.settings.architecture, self.settings.training), encoding="utf-8")
         return {f"validation_{tag}": value for tag, value in found.items()}
+
+
+def pieces(images: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield images [n, height, width, channels] in the numbers whose logits are computed at once."""
+    pixels = max(28 * 28, images.shape[1] * images.shape[2])  # of larger images fewer, which take as much memory
+    at_once = max(1, LOGITS_BATCH * 28 * 28 // pixels)
+    return (images[i : i + at_once] for i in range(0, len(images), at_once))
 
 
 def chunks(first: int, last: int, *every: int) -> Iterator[range]:

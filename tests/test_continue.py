@@ -11,6 +11,7 @@ from conftest import files, run_folder, same_tensors
 from test_checkpoint import LENET_1
 from test_formats_of_data import written
 
+from lenet.config import CONFIGS
 from lenet.storage.checkpoint import Checkpoint
 from lenet.storage.run import Run
 from lenet.storage.selection import nearest
@@ -134,6 +135,33 @@ def test_a_run_from_elsewhere_does_not_go_on_in_the_place_of_another(train, fram
     assert f"--load {shlex.quote(str(here))}" in err
     assert "another --log_dir" in err
     assert files(tmp_path) == before
+
+
+@pytest.mark.one_framework
+def test_flags_that_a_named_run_contradicts_are_refused(train, framework, small_data, tmp_path):
+    _, _, folder = train(2)
+    mine = tmp_path / "mine.toml"
+    mine.write_text(CONFIGS["lenet5"].read_text() + "learning_rate = 0.5\n")
+    before = files(tmp_path)
+    where = ("--load", folder, "--log_dir", tmp_path / "logs", "--data_dir", small_data)
+    for flags, complaint in (
+        (("--test", "--seed", 9), "seed is 0 in the saved run, but 9 is asked for; remove the flag"),
+        (("--test", "--learning_rate", 5), "learning_rate is 0.0001 in the saved run, but 5"),
+        (("--train", "--train_num", 1, "--config", mine), f"its config is lenet5, not {mine.stem}~"),
+        (("--train", "--set", "decay_steps=1"), "would end at step 1, before step 2, which it has reached"),
+        (("--train", "--set", "decay_steps=1", "--train_num", 1), "choose a later decay_steps"),
+    ):
+        code, out, err = framework.run(*flags, *where)
+        assert (code, out, err.count("\n"), complaint in err) == (2, "", 1, True), err
+    assert files(tmp_path) == before
+
+
+@pytest.mark.one_framework
+def test_no_step_and_no_run_leave_nothing_to_test(framework, flags, tmp_path):
+    code, out, err = framework.do(jobs.command_line, flags(tmp_path, "--train", "--train_num", 0, "--load"))
+    assert (code, out) == (2, "")
+    assert err.splitlines()[-1] == "main.py: at step 0 there is nothing to test; use --train_num 1 or more"
+    assert not [*tmp_path.rglob("result.json")]
 
 
 @pytest.mark.one_framework

@@ -1,13 +1,18 @@
 """Event files, read back with TensorBoard's own slow reader."""
 
+import os
 import re
+import time
+from pathlib import Path
 
 import jobs
 import pytest
 from conftest import write_curves
-from tensorboard.compat.proto.event_pb2 import SessionLog
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.summary.writer.record_writer import RecordWriter
 
-from lenet.storage.curves import read_curves, read_events
+from lenet.errors import UserError
+from lenet.storage.curves import EventWriter, read_curves, read_events
 
 START = SessionLog.START
 
@@ -38,6 +43,26 @@ def test_a_file_begins_with_its_version_and_two_starts_at_its_first_step(tmp_pat
     assert not damaged
     assert events[0].file_version == "brain.Event:2"
     assert [(event.session_log.status, event.step) for event in events] == [(0, 0), (START, 7), (START, 7), (0, 7)]
+
+
+def test_a_clock_that_was_set_back_changes_no_order(reader, monkeypatch, tmp_path):
+    write_curves(tmp_path / "train", 1, [0.5] * 10, [0.5] * 10)
+    monkeypatch.setattr(time, "time_ns", lambda: 10**18)  # in 2001
+    write_curves(tmp_path / "train", 7, [0.25] * 4, [0.25] * 4)
+    assert steps(reader, tmp_path / "train") == list(range(1, 11))
+    assert reader.do(jobs.read_curve, tmp_path / "train")["accuracy"][5:7] == [(6, 0.5), (7, 0.25)]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has it")  # noqa: PTH110
+def test_a_disk_that_is_full_while_a_curve_is_written_is_told_in_one_error(tmp_path):
+    with (
+        pytest.raises(UserError, match="cannot be written: No space left on device"),
+        EventWriter(tmp_path, 1) as writer,
+    ):
+        writer.file.close()
+        writer.file = Path("/dev/full").open("wb")  # noqa: SIM115 - the writer closes it
+        writer.records = RecordWriter(writer.file)
+        writer.write(Event(step=1))
 
 
 @pytest.mark.parametrize("torn_bytes", [0, 1, 15, 40])

@@ -143,6 +143,20 @@ BAD = {
         lambda tmp: renamed(as_pictures(tmp / "mine") / "test", "0", "../loose").parent and _flat(tmp / "mine/test"),
         "there is no folder test with pictures in a folder for each class; the folder holds loose, test, train; make",
     ),
+    "Kaggle's folders": (
+        lambda tmp: (
+            [make_picture(tmp / f"mine/{name}/cat.0.png", (9, 9), 1) for name in ("train", "test1")] and tmp / "mine"
+        ),
+        "there are no class folders in test1 and train; make them, such as train/cat",
+    ),
+    "257 classes": (
+        lambda tmp: _npz(tmp, x_train=np.zeros((514, 9, 9), int), y_train=np.arange(514) % 257),
+        "a label is 256; at most 256 classes can be trained, from 0",
+    ),
+    "one image a class": (
+        lambda tmp: _csv(tmp, "".join(f"{label},0,1,2,3\n" for label in range(3))),
+        "each class needs two besides those to test",
+    ),
     "an address": (lambda tmp: f"https://{tmp}/mnist.zip", "a web address; download the data, and give its path"),
     "fewer labels": (lambda tmp: _npz(tmp, y_train=np.zeros(3, int)), "train: 40 images, but labels of shape [3]"),
     "pixels of 256": (

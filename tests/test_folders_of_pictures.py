@@ -10,6 +10,7 @@ from test_formats_of_data import COLOUR, GENERATOR, GREY, as_idx, as_npz, as_pic
 
 from lenet.data import load
 from lenet.data.source import a_tenth
+from lenet.data.walk import walk
 
 
 def test_pictures_are_ordered_by_name_and_fitted_to_the_commonest_size(tmp_path):
@@ -47,6 +48,22 @@ def test_without_a_test_folder_a_tenth_of_each_class_is_held_out_by_name(tmp_pat
 
 
 CHOSEN = [0, 6, 8, 33]
+
+
+def test_a_test_of_one_class_is_read(tmp_path):
+    folder = as_pictures(tmp_path / "mine")
+    run = load(folder).info
+    for name in "123":
+        shutil.rmtree(folder / "test" / name)
+    shutil.rmtree(folder / "train")
+    assert load(folder, like=run, test_only=True).test.labels.tolist() == [0, 0, 0]
+
+
+def test_a_link_to_itself_costs_no_picture(tmp_path):
+    folder = as_pictures(tmp_path / "mine")
+    (folder / "train/0/a").symlink_to("a")
+    found = [entry.name for _, entry in walk(folder / "train/0", [].append)]
+    assert sorted(found) == sorted(path.name for path in (folder / "train/0").glob("*.png"))
 
 
 def test_a_test_alone_of_class_folders_says_that_it_is_a_tenth(tmp_path, capsys):

@@ -195,6 +195,29 @@ def test_labels_may_begin_at_1_and_have_names(tmp_path):
         load(folder)
 
 
+def test_emnist_is_turned_upright_from_a_table_too(tmp_path, capsys):
+    turned = {part: images.swapaxes(1, 2) for part, images in GREY.items()}
+    folder = as_csv(tmp_path / "csv", images=turned)
+    for part in GREY:
+        (folder / f"my_{part}.csv").rename(folder / f"emnist-letters-{part}.csv")
+    written(folder / "emnist-letters-mapping.txt", b"0 65\n1 66\n2 67\n3 68\n")
+    data = load(folder)
+    assert np.array_equal(data.train.images, GREY["train"])
+    assert data.info.classes == ("A", "B", "C", "D")
+    assert "EMNIST's images are on their sides" in capsys.readouterr().err
+
+
+def test_a_table_alone_says_each_time_that_a_tenth_is_tested(tmp_path, capsys):
+    run = load(as_idx(tmp_path / "run")).info
+    folder = as_csv(tmp_path / "csv", images={"train": GREY["train"]})
+    for _ in range(2):  # the second time from what is kept
+        load(folder / "my_train.csv", like=run, log_dir=tmp_path, test_only=True)
+        assert "only a tenth of each class is tested" in capsys.readouterr().err
+    few = as_csv(tmp_path / "few", images={"train": GREY["train"][:4]})
+    with pytest.raises(UserError, match="no class has two images, so none can be held out for the test"):
+        load(few / "my_train.csv", like=run, test_only=True)
+
+
 def test_a_test_needs_no_training_files(tmp_path):
     folder = as_idx(tmp_path / "mine")
     whole = load(folder)

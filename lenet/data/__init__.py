@@ -23,7 +23,7 @@ from lenet.data.idx import IdxFiles
 from lenet.data.npz import NpzFile
 from lenet.data.source import Source, missing, require_no_pickles
 from lenet.data.table import CsvFiles
-from lenet.dataset import MNIST, MNIST_SHA256, Dataset, DatasetInfo, Split, part_sha256
+from lenet.dataset import MAXIMUM_SIDE, MNIST, MNIST_SHA256, Dataset, DatasetInfo, Split, part_sha256
 from lenet.errors import UserError, notice
 from lenet.system.streams import printable
 
@@ -109,6 +109,8 @@ def _shape(image_size: int | tuple[int, int] | None, like: DatasetInfo | None) -
         sizes = [image_size, image_size] if isinstance(image_size, int) else [*image_size]
         if len(sizes) != 2 or not all(type(size) is int and size > 0 for size in sizes):
             raise UserError(f"image_size: must be a number of pixels, or a pair of them, not {image_size!r}")
+        if max(sizes) > MAXIMUM_SIDE:
+            raise UserError(f"image_size: at most {MAXIMUM_SIDE} pixels on a side are trained on, not {max(sizes)}")
         height, width = sizes
     return height, width, channels
 

@@ -13,15 +13,17 @@ def classes_of(source: Source, labels: np.ndarray, like: DatasetInfo | None) -> 
     Labels begin at 0 or at 1; where a run knows all the names, they begin as its own did, and the numbers are its own.
     """
     present = np.unique(labels).tolist()
+    if not present:
+        raise UserError(f"{source.path}: no class has two images, so none can be held out for the test")
     lowest, highest = present[0], present[-1]
     if lowest < 0:
         raise UserError(f"{source.path}: a label is {lowest}; they must be 0 or more")
-    if highest > MAXIMUM_CLASSES:
-        text = f"a label is {highest:,}; at most {MAXIMUM_CLASSES} classes can be trained, from 0"
-        raise UserError(f"{source.path}: {text}")
     first = int(lowest == 1 and len(source.names) <= highest)
     if like and {*source.names} <= {*like.classes} and like.first_label <= lowest:
         first = like.first_label
+    if highest - first >= MAXIMUM_CLASSES:
+        text = f"a label is {highest:,}; at most {MAXIMUM_CLASSES} classes can be trained, from {first}"
+        raise UserError(f"{source.path}: {text}")
     names = source.names or [str(label) for label in range(first, highest + 1)]
     if highest - first >= len(names):
         text = f"there are names for {len(names)} classes, but a label is {highest}; add the missing names"

@@ -21,9 +21,10 @@ from lenet.data.source import (
     read_at_most,
     require_file,
     require_limits,
+    upright,
     with_channels,
 )
-from lenet.errors import UserError, notice_once
+from lenet.errors import UserError
 
 TYPES: dict[int, np.dtype[Any]] = {8: np.dtype("u1"), 12: np.dtype(">i4")}  # by the third byte of a file
 NAME = re.compile(
@@ -37,7 +38,7 @@ class IdxFiles(Source):
     """Four files in a folder, gzipped or not; a test alone needs two of them."""
 
     found: Files
-    transposed: bool = False  # as EMNIST's images are
+    set_name: str = ""
 
     @classmethod
     def find(cls, path: Path) -> Self | None:
@@ -56,8 +57,7 @@ class IdxFiles(Source):
         """Return the set of a folder's files that has this name, empty for MNIST's own names."""
         place = folder.resolve()
         name = set_name or (place.parent.name if place.name == "raw" else place.name)
-        lines = names_beside(folder, f"{set_name}-mapping.txt", "classes.txt")
-        return cls(folder, name, _names(lines), found, transposed=set_name.startswith("emnist"))
+        return cls(folder, name, names_beside(folder, f"{set_name}-mapping.txt", "classes.txt"), found, set_name)
 
     def read(self, parts: Sequence[str], shape: tuple[int | None, ...]) -> dict[str, Examples]:  # noqa: ARG002
         """See Source.read."""
@@ -73,10 +73,7 @@ class IdxFiles(Source):
             if len(images) != len(labels):
                 raise UserError(f"{self.path}: {len(images)} {part} images but {len(labels)} labels")
             images = with_channels(self.found[part, "images"], images)
-            if self.transposed:
-                notice_once(f"{self.name}: EMNIST's images are on their sides; they are turned upright")
-                images = np.ascontiguousarray(images.swapaxes(1, 2))
-            examples[part] = Examples(images, labels.astype(np.int64))
+            examples[part] = Examples(upright(self.set_name, images), labels.astype(np.int64))
         return examples
 
     def _file(self, part: str, kind: str) -> Path:
@@ -94,17 +91,6 @@ def _sets(folder: Path) -> dict[str, Files]:
             part = "train" if match["part"] == "train" else "test"
             sets.setdefault(match["set"] or "", {}).setdefault((part, match["kind"]), file)
     return sets
-
-
-def _names(lines: list[str]) -> list[str]:
-    """Return the classes' names: from EMNIST's "label code-point ...", or a name a line."""
-    pairs = [line.split() for line in lines]
-    try:
-        if lines and all(len(pair) > 1 for pair in pairs):
-            return [chr(int(code)) for _, code in sorted((int(label), code) for label, code, *_ in pairs)]
-    except (ValueError, OverflowError):
-        pass
-    return lines
 
 
 def _kind(array: np.ndarray) -> str:

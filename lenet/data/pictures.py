@@ -1,6 +1,7 @@
 """Folders of pictures, one for each class, in grey or in colour and of any sizes."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from lenet.errors import UserError, notice_once
 from lenet.system.streams import printable
 
 PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test"}  # folder, in any case -> part
+PART = re.compile(r"(train|test|val|valid|validation)(ing)?[\W_\d]*(images?|imgs?|set|data)?[\W_\d]*", re.IGNORECASE)
 AT_ONCE = 200  # pictures between two looks at the progress
 
 
@@ -56,20 +58,23 @@ class Folders(Source):
         if parts:
             if others := sorted(name for name, _ in folders if name.lower() not in PARTS):
                 notice_once(f"{path}: neither train nor test, so ignored: {printable(', '.join(others))}")
-            found = {part: _files(folders_in(folder)) for part, folder in parts.items()}
+            found = {part: _of_classes(folder, folders_in(folder)) for part, folder in parts.items()}
         else:
-            files = _files(folders)
-            if empty := {name for name, _ in folders} - {file.class_name for file in files}:
-                notice_once(f"{path}: folders without pictures, so no classes: {printable(', '.join(sorted(empty)))}")
-            test = a_tenth(np.unique([file.class_name for file in files], return_inverse=True)[1], _keys(files))
+            if folders and all(PART.fullmatch(name) for name, _ in folders):
+                names = printable(" and ".join(sorted(name for name, _ in folders)))
+                raise UserError(f"{path}: there are no class folders in {names}; make them, such as train/cat")
+            files = _of_classes(path, folders)
+            keys = [f"{file.class_name}/{file.place}{file.name}" for file in files]
+            test = a_tenth(np.unique([file.class_name for file in files], return_inverse=True)[1], keys)
             found = {
                 part: [file for file, out in zip(files, test, strict=True) if out == (part == "test")]
                 for part in ("train", "test")
             }
         if not any(found.values()) or (not parts and len(_classes(found)) < 2 and _has_others(path)):
             return None
-        if loose := sum(picture.is_picture(file.name) for file in path.iterdir()):
-            notice_once(f"{path}: pictures outside the class folders, so ignored: {loose:,}")
+        for folder in (path, *parts.values()):
+            if loose := sum(picture.is_picture(file.name) for file in folder.iterdir()):
+                notice_once(f"{folder}: pictures outside the class folders, so ignored: {loose:,}")
         if (path / "classes.txt").exists():
             notice_once(f"{path / 'classes.txt'} is ignored: the folders' names are the class names")
         source = cls(path, path.resolve().name, _classes(found), found, parts)
@@ -78,15 +83,14 @@ class Folders(Source):
 
     def read(self, parts: Sequence[str], shape: tuple[int | None, ...]) -> dict[str, Examples]:
         """See Source.read. The size is by default the commonest; the pictures are in colour if one of them is."""
-        if len(self.names) == 1:
+        if len(self.names) == 1 and "train" in parts:
             raise UserError(f"{self.path}: there is one class, {printable(self.names[0])}; at least two are needed")
         if len(self.names) > MAXIMUM_CLASSES:
             raise UserError(f"{self.path}: {len(self.names):,} classes; at most {MAXIMUM_CLASSES} can be trained")
         for part in parts:
             if not self.found.get(part):
                 if self.is_whole:
-                    text = "no class has two pictures, so none can be held out for the test"
-                    raise UserError(f"{self.path}: {text}")
+                    raise UserError(f"{self.path}: no class has two pictures, so none can be held out for the test")
                 other = next(iter(self.folders.values()))
                 advice = f"; make that folder, or use {other} alone: then a tenth of it is the test set"
                 what = " with pictures in a folder for each class"
@@ -136,6 +140,14 @@ class Folders(Source):
         return height, width, channels
 
 
+def _of_classes(path: Path, folders: Sequence[tuple[str, Path]]) -> list[File]:
+    """Return the pictures in the folders of the classes, which are in `path`; a notice names the empty ones."""
+    files = _files(folders)
+    if empty := {name for name, _ in folders} - {file.class_name for file in files}:
+        notice_once(f"{path}: folders without pictures, so no classes: {printable(', '.join(sorted(empty)))}")
+    return files
+
+
 def _files(folders: Sequence[tuple[str, Path]]) -> list[File]:
     """Return the pictures in the folders of the classes, in their order; OSError if a folder cannot be read."""
     files, others = [], Counter[str]()
@@ -144,9 +156,8 @@ def _files(folders: Sequence[tuple[str, Path]]) -> list[File]:
             name = picture.as_text(entry.name)
             if picture.is_picture(name):
                 status = entry.stat()
-                files.append(
-                    File(name, class_name, place, entry.path, status.st_size, status.st_mtime_ns, status.st_ino)
-                )
+                stamp = status.st_size, status.st_mtime_ns, status.st_ino
+                files.append(File(name, class_name, place, entry.path, *stamp))
             else:
                 others[os.path.splitext(name.lower())[1] or "no ending"] += 1  # noqa: PTH122 - of text
     if files and others:
@@ -162,10 +173,6 @@ def _raise(error: OSError) -> None:
 def _has_others(path: Path) -> bool:
     """Whether a folder has data of another format, so that one folder of pictures in it means nothing."""
     return any(file.suffix.lower() in (".csv", ".npz", ".gz") for file in path.iterdir())
-
-
-def _keys(files: Sequence[File]) -> list[str]:
-    return [f"{file.class_name}/{file.place}{file.name}" for file in files]
 
 
 def _classes(found: dict[str, list[File]]) -> list[str]:

@@ -13,7 +13,7 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from lenet.errors import UserError
+from lenet.errors import UserError, notice_once
 from lenet.system.streams import printable
 
 MAXIMUM_COUNT = 1_000_000  # images; all of EMNIST has 814,255
@@ -114,8 +114,19 @@ def split(examples: Examples, parts: Sequence[str], keys: Iterable[str]) -> dict
     return {part: Examples(examples.images[masks[part]], examples.labels[masks[part]]) for part in parts}
 
 
+def upright(set_name: str, images: np.ndarray) -> np.ndarray:
+    """Return images [n, height, width, channels] as they are seen: EMNIST's files have them transposed."""
+    if not set_name.lower().startswith("emnist"):
+        return images
+    notice_once(f"{set_name}: EMNIST's images are on their sides; they are turned upright")
+    return np.ascontiguousarray(images.swapaxes(1, 2))
+
+
 def names_beside(folder: Path, *files: str) -> list[str]:
-    """Return the lines of the first of these text files that is in a folder; none if there is none of them."""
+    """Return the classes' names from the first of these text files that is in a folder; none if none is there.
+
+    A file has a name a line, or EMNIST's "label code-point ...".
+    """
     path = next((folder / name for name in files if (folder / name).is_file()), None)
     if path is None:
         return []
@@ -124,7 +135,14 @@ def names_beside(folder: Path, *files: str) -> list[str]:
             text = file.read(1 << 20).decode("utf-8-sig")
         except UnicodeDecodeError:
             raise UserError(f"{path}: not text in UTF-8; save it as UTF-8") from None
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    pairs = [line.split() for line in lines]
+    try:
+        if lines and all(len(pair) > 1 for pair in pairs):
+            return [chr(int(code)) for _, code in sorted((int(label), code) for label, code, *_ in pairs)]
+    except (ValueError, OverflowError):
+        pass
+    return lines
 
 
 def missing(

@@ -22,6 +22,7 @@ from lenet.data.source import (
     require_file,
     require_limits,
     split,
+    upright,
 )
 from lenet.errors import UserError
 
@@ -36,13 +37,18 @@ class CsvFiles(Source):
     """..._train.csv and ..._test.csv, gzipped or not; or one file, of which a tenth is held out for the test."""
 
     found: dict[str, Path]
+    set_name: str = ""
 
     @classmethod
     def find(cls, path: Path) -> Self | None:
         """Return the data in a file, or in the train.csv and test.csv of a folder."""
         if re.search(r"\.csv(\.gz)?$", path.name, re.IGNORECASE) and not path.is_dir():
             name = path.name.partition(".")[0]
-            return cls(path, name, names_beside(path.parent, "classes.txt"), {"": path})
+            match = NAME.fullmatch(path.name)
+            set_name = (match and match["set"]) or name
+            source = cls(path, name, _names(path.parent, set_name), {"": path}, set_name)
+            source.is_whole = True
+            return source
         sets: dict[str, dict[str, Path]] = {}
         for file in sorted(path.iterdir()) if path.is_dir() else []:
             if match := NAME.fullmatch(file.name):
@@ -50,25 +56,33 @@ class CsvFiles(Source):
         if len(sets) > 1:
             names = ", ".join(str(file) for found in sets.values() for file in found.values())
             raise UserError(f"{path}: holds several tables; put the two of a set in a folder of their own: {names}")
-        lines = names_beside(path, "classes.txt") if sets else []
-        return next((cls(path, path.resolve().name, lines, found) for found in sets.values()), None)
+        name = path.resolve().name
+        return next((cls(path, name, _names(path, each), found, each) for each, found in sets.items()), None)
 
     def read(self, parts: Sequence[str], shape: tuple[int | None, ...]) -> dict[str, Examples]:  # noqa: ARG002
         """See Source.read."""
         if "" in self.found:
-            examples, self.is_whole = read(self.found[""]), True
+            examples = self._examples(self.found[""])
             return split(examples, parts, map(str, range(len(examples.labels))))
         for part in parts:
             if part not in self.found:
                 other = next(iter(self.found.values()))
                 advice = f"; or give {other} alone, and a tenth of it is held out" if part == "test" else ""
                 raise missing(self.path, f"{part}.csv", advice=advice)
-        return {part: read(self.found[part]) for part in parts}
+        return {part: self._examples(self.found[part]) for part in parts}
+
+    def _examples(self, path: Path) -> Examples:
+        images, labels = read(path)
+        return Examples(upright(self.set_name, images), labels)
 
     def files(self, parts: Sequence[str]) -> Sequence[Sequence[str | int]]:
         """See Source.files."""
         paths = [path for part, path in self.found.items() if part in ("", *parts)]
         return [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+
+
+def _names(folder: Path, set_name: str) -> list[str]:
+    return names_beside(folder, f"{set_name}-mapping.txt", "classes.txt")
 
 
 def read(path: Path) -> Examples:
@@ -158,6 +172,6 @@ def _plain(reason: str, numbers: Sequence[int]) -> str:
     """NumPy's words for a line that is wrong, with the line's number in the file and without advice for programs."""
     first = 1 if "changed" in reason else 0  # NumPy counts rows from 1 there, else from 0
     reason = re.sub(r"at row (\d+)", lambda match: f"in line {numbers[int(match[1]) - first]}", reason)
-    reason = re.sub(r"could not convert string ('.*') to int16", r"\1 is not a whole number", reason)
+    reason = re.sub(r"could not convert string ('.*') to int16", r"\1 is not a whole number below 32,768", reason)
     plain = " ".join(reason.partition(";")[0].split()).rstrip(".")
     return plain if "changed" in reason else f"{plain}; must be whole numbers: a label, and pixels from 0 to 255"

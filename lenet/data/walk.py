@@ -10,7 +10,7 @@ from lenet.errors import notice_once
 
 def folders_in(path: Path) -> list[tuple[str, Path]]:
     """Return the names and paths of the folders in a folder, without those that are hidden."""
-    entries = [entry for entry in os.scandir(path) if entry.is_dir() and not _is_hidden(entry)]
+    entries = [entry for entry in os.scandir(path) if entry.is_dir() and not entry.name.startswith((".", "__"))]
     return [(as_text(entry.name), Path(entry.path)) for entry in entries]
 
 
@@ -24,7 +24,7 @@ def walk(folder: Path, failed: Callable[[OSError], None]) -> Iterator[tuple[str,
         path, place, above = stack.pop()
         try:
             here = _identity(path)
-            entries = [entry for entry in os.scandir(path) if not _is_hidden(entry)]
+            entries = [*os.scandir(path)]
         except OSError as error:
             failed(error)
             continue
@@ -32,14 +32,17 @@ def walk(folder: Path, failed: Callable[[OSError], None]) -> Iterator[tuple[str,
             notice_once(f"{path} leads back to a folder above it, so it is left out")
             continue
         for entry in entries:
-            if entry.is_dir():
+            try:
+                is_folder = entry.is_dir()
+            except OSError as error:  # a link to itself
+                failed(error)
+                continue
+            if entry.name.startswith((".", "__") if is_folder else "."):  # macOS puts __MACOSX into archives
+                continue
+            if is_folder:
                 stack.append((entry.path, f"{place}{as_text(entry.name)}/", above | {here}))
             else:
                 yield place, entry
-
-
-def _is_hidden(entry: os.DirEntry[str]) -> bool:
-    return entry.name.startswith((".", "__") if entry.is_dir() else ".")  # macOS puts __MACOSX into archives
 
 
 def _identity(path: str | Path) -> tuple[int, int]:

@@ -101,9 +101,9 @@ class Log:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if isinstance(error, DivergedError) and (own := self.writers.get(".")):
-            own.write(_event(0, hparams.end(hparams.FAILURE)))
-        self.stack.close()
+        with self.stack:
+            if isinstance(error, DivergedError) and (own := self.writers.get(".")):
+                own.write(_event(0, hparams.end(hparams.FAILURE)))
 
     def _scalar(self, part: str, tag: str, value: float) -> Summary.Value:
         """A point of a curve; the first of each has the description, which TensorBoard keeps."""

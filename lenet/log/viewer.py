@@ -12,7 +12,7 @@ from lenet.system.streams import print_line, silenced_stderr
 
 def view(log_dir: str | Path) -> int:
     """Serve a log folder's TensorBoard to this machine alone, until a signal ends it. Raises UserError."""
-    if not Path(log_dir).is_dir():
+    if not os.path.isdir(log_dir):  # noqa: PTH112 - Path.is_dir raises PermissionError
         raise UserError(f"there is no log folder {log_dir}; train a run first, or choose another with --log_dir")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with silenced_stderr():  # TensorFlow and TensorBoard say much that nobody can act on

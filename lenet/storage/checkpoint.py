@@ -77,6 +77,11 @@ class Checkpoint:
     def steps_left(self, wanted: int | None) -> int:
         """Return how many steps to make: as many as wanted, by default all; UserError if fewer are left."""
         left = self.settings.last_step(None if wanted is None else MAXIMUM_STEP) - self.state.step
+        if left < 0:
+            text = (
+                f"{self.settings.variant} would end at step {self.state.step + left:,}, before step {self.state.step:,}"
+            )
+            raise UserError(f"{text}, which it has reached; choose a later decay_steps")
         if wanted is not None and wanted > left:
             step, complete = self.state.step, "it is complete: leave --load out to start a new run"
             advice = f"use --train_num {left} or less" if left else complete
@@ -132,7 +137,16 @@ class Checkpoint:
             return cls(TrainingState(step, *groups), settings, history, best, content["sha256"])
         except FileNotFoundError:
             raise UserError(f"there is no checkpoint {path}; train one first, or name another after --load") from None
-        except (OSError, SafetensorError, LookupError, TypeError, ValueError, RecursionError, UserError) as error:
+        except (
+            OSError,
+            SafetensorError,
+            ArithmeticError,
+            LookupError,
+            TypeError,
+            ValueError,
+            RecursionError,
+            UserError,
+        ) as error:
             if kind := others.describe(path):
                 text = f"{path}: {kind}, it seems; only this program's own checkpoint.safetensors can be loaded"
                 raise UserError(text) from None

@@ -3,6 +3,7 @@
 Every process writes a file of its own, and no file that exists is changed: a TensorBoard that is open reads on.
 """
 
+import contextlib
 import shutil
 import time
 from pathlib import Path
@@ -37,11 +38,14 @@ class EventWriter:
         """
         with writing(folder):
             folder.mkdir(exist_ok=True)
-            for path in event_files(folder):
+            older = event_files(folder)
+            for path in older:
                 events, damaged = read_events(path)
                 if damaged and (last := max((event.step for event in events), default=0)) < first_step - 1:
                     notice(f"{path} is damaged: its points after step {last} are lost")
-            self.path = folder / PATTERN.replace("*", f".{time.time_ns()}")  # sorts after the older files
+            # It sorts after the older files, even if the clock was set back.
+            numbers = [int(number) + 1 for path in older if (number := path.name.rpartition(".")[2]).isdecimal()]
+            self.path = folder / PATTERN.replace("*", f".{max([time.time_ns(), *numbers])}")
             self.file = self.path.open("xb")
         self.records = RecordWriter(self.file)
         start = Event(step=first_step, session_log=SessionLog(status=SessionLog.START))
@@ -66,7 +70,8 @@ class EventWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.file.close()
+        with contextlib.suppress(OSError):  # a full disk, of which `write` has told
+            self.file.close()
 
 
 def event_files(folder: Path) -> list[Path]:
@@ -78,7 +83,8 @@ def copy_events(source: Path, target: Path) -> None:
     """Copy a folder's event files to another one."""
     for path in event_files(source):
         target.mkdir(exist_ok=True)
-        shutil.copyfile(path, target / path.name)
+        with Path(shutil.copyfile(path, target / path.name)).open("rb+") as file:
+            sync(file)
 
 
 def read_curves(folder: Path) -> dict[str, Curve]:

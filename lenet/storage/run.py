@@ -62,7 +62,7 @@ class Run:
     @property
     def is_tested(self) -> bool:
         """Whether there are a result and the predictions that it is of."""
-        return all((self.folder / name).is_file() for name in (RESULT, PREDICTIONS))
+        return all(os.path.isfile(self.folder / name) for name in (RESULT, PREDICTIONS))  # noqa: PTH113 - as in `exists`
 
     @property
     def is_held(self) -> bool:
@@ -82,7 +82,7 @@ class Run:
 
     @property
     def predictions(self) -> np.ndarray:
-        """The probabilities of the test images after the last step, float32 [n, classes]; UserError without them."""
+        """The probabilities of the test images at its last test, float32 [n, classes]; UserError without them."""
         predictions: np.ndarray = self._read(PREDICTIONS, np.load)
         return predictions
 
@@ -191,4 +191,5 @@ class Run:
                 for part in PARTS:
                     copy_events(source.folder / part, self.folder / part)
                 if start and source.has_best(start):
-                    shutil.copyfile(source.folder / BEST, self.folder / BEST)
+                    with replacing(self.folder / BEST) as temporary:
+                        shutil.copyfile(source.folder / BEST, temporary)

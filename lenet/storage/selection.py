@@ -53,8 +53,11 @@ class Selection:
             notice(f"there is no run to continue in {source.folder}; training starts at step 0")
             return None, Checkpoint.initial(self._wanted(data))
         found = self._found(source)
-        settings = self._on(data, found.settings, source, training)
-        settings = self._changed(settings)
+        settings = self._changed(self._on(data, found.settings, source, training))
+        if not training:  # in another precision a run may be tested
+            self._require_same(
+                source, found.settings, dataclasses.replace(settings, precision=found.settings.precision)
+            )
         held_out = found.settings.data == settings.data and found.settings.validation == settings.validation
         return source, dataclasses.replace(found, settings=settings, best=found.best if held_out else None)
 
@@ -62,9 +65,12 @@ class Selection:
         """Return the run as it is; UserError if it has no whole checkpoint, or if a flag differs from its settings."""
         source = self._source(data, training=False)
         settings = self._found(source).settings
-        if other := settings.difference(self._changed(settings)):
-            raise UserError(f"{source.path}: {other}; remove the flag that says otherwise")
+        self._require_same(source, settings, self._changed(settings))
         return source
+
+    def _require_same(self, source: Run, found: Settings, wanted: Settings) -> None:
+        if other := found.difference(wanted):
+            raise UserError(f"{source.path}: {other}; remove the flag that says otherwise")
 
     def _wanted(self, data: DatasetInfo) -> Settings:
         return Settings.of(config_file.load(self.config or "lenet"), data, self.changes, **self._given)
@@ -91,6 +97,9 @@ class Selection:
         expected = self._wanted(found.settings.data) if by_name else self._changed(found.settings)
         if other := difference(flat(found.settings.architecture), flat(expected.architecture)):
             text = f"its architecture differs: {other}; remove the --config or --set that says otherwise"
+            raise UserError(f"{source.path}: {text}")
+        if self.named and self.config and (own := config_file.load(self.config)) != found.settings.config:
+            text = f"its config is {found.settings.config.name}, not {own.name}; remove --config; --set changes a key"
             raise UserError(f"{source.path}: {text}")
         return found
 
@@ -130,7 +139,10 @@ class Selection:
 
 def nearest(wanted: Path, folder: Path) -> Run | None:
     """Return the run below a folder whose path is most like the wanted one, if there is any."""
-    paths = (path for depth in range(1, 4) for path in sorted(folder.glob(f"{'*/' * depth}{CHECKPOINT}")))
+    try:
+        paths = [path for depth in range(1, 4) for path in sorted(folder.glob(f"{'*/' * depth}{CHECKPOINT}"))]
+    except OSError:  # it may not be looked at
+        return None
     like = SequenceMatcher(b=str(wanted), autojunk=False)
 
     def similarity(path: Path) -> float:

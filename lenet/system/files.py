@@ -34,10 +34,17 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(path.name + TEMPORARY)
     with writing(path):
-        yield temporary
-        with temporary.open("rb+" if os.name == "nt" else "rb") as file:  # some shares only write from the beginning
-            sync(file)
-        temporary.replace(path)
+        try:
+            yield temporary
+            with temporary.open(
+                "rb+" if os.name == "nt" else "rb"
+            ) as file:  # some shares only write from the beginning
+                sync(file)
+            temporary.replace(path)
+        except BaseException:  # the disk may be full of it
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
         _sync_folder(path.parent)
 
 

@@ -25,7 +25,7 @@ FORMATS = {
     ".html": ("page", ""),
     "/": ("keras", "keras"),
 }
-COMPARED = 100  # images, made of MNIST's test images
+COMPARED = 100  # images of 28x28, made of MNIST's test images; fewer of larger ones
 TOLERANCE = 1e-4  # of the logits, relative to the largest
 
 
@@ -37,7 +37,8 @@ def export(run: Run, path: AnyPath) -> str:
         raise UserError(f"{path}: unknown ending; use one of {known} (/ is a folder, TensorFlow's SavedModel)")
     name, framework = FORMATS[ending]
     path, checkpoint = Path(path), run.checkpoint
-    require_place(path, ending, run)
+    with writing(path, "choose another place"):
+        require_place(path, ending, run)
     if framework:
         backends.load(framework)
     elif name == "onnx" and not importlib.util.find_spec("onnx"):
@@ -52,7 +53,9 @@ def export(run: Run, path: AnyPath) -> str:
             module.write(made, settings, parameters)
             if hasattr(module, "logits"):
                 digits = read_data(test_only=True).test.images
-                images = np.resize(digits, (COMPARED, *settings.data.image_shape))
+                height, width, _ = settings.data.image_shape
+                count = max(2, min(COMPARED, COMPARED * 28 * 28 // (height * width)))
+                images = np.resize(digits, (count, *settings.data.image_shape))
                 wanted = forward.logits(settings.network, parameters, images)
                 compare(module.logits(made, settings, images), wanted)
             put(made, path)

@@ -15,7 +15,7 @@ from lenet.data.walk import walk
 from lenet.errors import UserError
 from lenet.storage.run import AnyPath, Run
 from lenet.system.files import writing
-from lenet.trainer import LOGITS_BATCH
+from lenet.trainer import LOGITS_BATCH, pieces
 from lenet.use.forward import probabilities
 from lenet.use.prediction import Prediction
 from lenet.use.preparation import is_handwriting, prepare
@@ -48,9 +48,8 @@ class Model:
     def probabilities(self, images: Iterable[np.ndarray]) -> np.ndarray:
         """Images uint8 [n, height, width, channels] -> probabilities float64 [n, classes]."""
         stacked = np.array(list(images), np.uint8).reshape(-1, *self.data.image_shape)
-        pieces = [stacked[i : i + LOGITS_BATCH] for i in range(0, len(stacked), LOGITS_BATCH)]
         nothing = np.empty((0, len(self.data.classes)))
-        return np.concatenate([nothing, *(probabilities(self.backend.logits(piece)) for piece in pieces)])
+        return np.concatenate([nothing, *(probabilities(self.backend.logits(piece)) for piece in pieces(stacked))])
 
     def require_images(self, images: np.ndarray) -> np.ndarray:
         """Images [n, height, width] or [n, height, width, channels] -> the latter; UserError for others."""

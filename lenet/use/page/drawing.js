@@ -14,12 +14,13 @@ const MAXIMUM_SIDE = 1000; // to which a picture is reduced when it is opened
 
 let strokes = []; // each a list of points [x, y] with a colour
 let picture = null; // that was opened: a canvas
-const earlier = []; // the strokes before each change, for undo
+const earlier = []; // the strokes and the picture before each change, for undo
 const drawn = new Map(); // pointer -> the stroke that it draws
 const pen = { x: CANVAS_WIDTH / 2, y: CANVAS_HEIGHT / 2, stroke: null }; // of the keyboard
 
 const inOrder = model.classes.length <= ROWS;
 drawing.style.aspectRatio = `${WIDTH} / ${HEIGHT}`;
+drawing.style.width = `min(100%, ${70 * Math.min(1, WIDTH / HEIGHT)}svh)`; // a tall one fits on the screen
 for (const name of inOrder ? model.classes : model.classes.slice(0, 10)) {
   const row = element("bars").appendChild(document.createElement("li"));
   for (const part of ["name", "bar", "value"]) {
@@ -31,9 +32,9 @@ for (const name of inOrder ? model.classes : model.classes.slice(0, 10)) {
 
 // Strokes
 
-function change(changed) {
-  earlier.push(strokes);
-  strokes = changed;
+function change(newStrokes, newPicture = picture) {
+  earlier.push([strokes, picture]);
+  [strokes, picture] = [newStrokes, newPicture];
   show();
 }
 
@@ -45,15 +46,14 @@ function begin(point) {
 
 function undo() {
   letGo();
-  strokes = earlier.pop() || [];
+  [strokes, picture] = earlier.pop() || [[], null];
   show();
 }
 
 function clear() {
   letGo();
-  picture = null;
   if (element("file")) element("file").value = "";
-  change([]);
+  change([], null);
 }
 
 function letGo() {
@@ -136,7 +136,6 @@ async function openPicture(file) {
   try {
     const bitmap = await createImageBitmap(file);
     const scale = Math.min(1, MAXIMUM_SIDE / Math.max(bitmap.width, bitmap.height));
-    clear();
     const opened = document.createElement("canvas");
     [opened.width, opened.height] = [bitmap.width, bitmap.height].map((side) => Math.max(1, Math.round(side * scale)));
     const context = opened.getContext("2d", { willReadFrequently: true });
@@ -145,8 +144,8 @@ async function openPicture(file) {
     context.fillStyle = paperOf(channelsOf(opened));
     context.fillRect(0, 0, opened.width, opened.height);
     opened.fitted = fit(channelsOf(opened).slice(0, 3), HEIGHT, WIDTH);
-    picture = opened;
-    show();
+    letGo();
+    change([], opened);
   } catch {
     say("This picture cannot be read.");
     element("answer").textContent = "This picture cannot be read.";
@@ -252,7 +251,7 @@ function showMaps(canvas, { values, height, width, channels: count }) {
   const context = canvas.getContext("2d");
   for (let number = 0; number < count; number++) {
     const map = Float32Array.from({ length: height * width }, (_, i) => Math.max(0, values[i * count + number]));
-    const scale = 255 / (Math.max(...map) || 1);
+    const scale = 255 / (map.reduce((most, value) => Math.max(most, value), 0) || 1);
     const pixels = context.createImageData(width, height);
     map.forEach((value, i) => pixels.data.set([value * scale, value * scale, value * scale, 255], 4 * i));
     context.putImageData(pixels, (number % across) * (width + 1), Math.floor(number / across) * (height + 1));
@@ -293,9 +292,9 @@ drawing.addEventListener("keydown", (event) => {
     pen.x = within(pen.x + MOVES[event.key][0], CANVAS_WIDTH);
     pen.y = within(pen.y + MOVES[event.key][1], CANVAS_HEIGHT);
     if (pen.stroke) pen.stroke.push([pen.x, pen.y]);
-  } else if (event.key === "z") {
+  } else if (event.key.toLowerCase() === "z") {
     undo();
-  } else if (event.key === "c") {
+  } else if (event.key.toLowerCase() === "c") {
     clear();
   } else if (event.key !== " ") {
     return;
