@@ -153,10 +153,7 @@ BAD = {
         lambda tmp: _npz(tmp, x_train=np.zeros((514, 9, 9), int), y_train=np.arange(514) % 257),
         "a label is 256; at most 256 classes can be trained, from 0",
     ),
-    "one image a class": (
-        lambda tmp: _csv(tmp, "".join(f"{label},0,1,2,3\n" for label in range(3))),
-        "each class needs two besides those to test",
-    ),
+    "a pixel of 16 bits": (lambda tmp: _csv(tmp, "0,1,2,3,65535\n"), "'65535' is too large in line 1, column 5"),
     "an address": (lambda tmp: f"https://{tmp}/mnist.zip", "a web address; download the data, and give its path"),
     "fewer labels": (lambda tmp: _npz(tmp, y_train=np.zeros(3, int)), "train: 40 images, but labels of shape [3]"),
     "pixels of 256": (

@@ -199,8 +199,8 @@ def test_emnist_is_turned_upright_from_a_table_too(tmp_path, capsys):
     turned = {part: images.swapaxes(1, 2) for part, images in GREY.items()}
     folder = as_csv(tmp_path / "csv", images=turned)
     for part in GREY:
-        (folder / f"my_{part}.csv").rename(folder / f"emnist-letters-{part}.csv")
-    written(folder / "emnist-letters-mapping.txt", b"0 65\n1 66\n2 67\n3 68\n")
+        (folder / f"my_{part}.csv").rename(folder / f"emnist-mine-{part}.csv")
+    written(folder / "emnist-mine-mapping.txt", b"0 65\n1 66\n2 67\n3 68\n")
     data = load(folder)
     assert np.array_equal(data.train.images, GREY["train"])
     assert data.info.classes == ("A", "B", "C", "D")
@@ -213,9 +213,9 @@ def test_a_table_alone_says_each_time_that_a_tenth_is_tested(tmp_path, capsys):
     for _ in range(2):  # the second time from what is kept
         load(folder / "my_train.csv", like=run, log_dir=tmp_path, test_only=True)
         assert "only a tenth of each class is tested" in capsys.readouterr().err
-    few = as_csv(tmp_path / "few", images={"train": GREY["train"][:4]})
+    few = written(tmp_path / "few.csv", b"0,1,2,3,4\n1,1,2,3,4\n")
     with pytest.raises(UserError, match="no class has two images, so none can be held out for the test"):
-        load(few / "my_train.csv", like=run, test_only=True)
+        load(few, like=run, test_only=True)
 
 
 def test_a_test_needs_no_training_files(tmp_path):

@@ -172,6 +172,7 @@ def _plain(reason: str, numbers: Sequence[int]) -> str:
     """NumPy's words for a line that is wrong, with the line's number in the file and without advice for programs."""
     first = 1 if "changed" in reason else 0  # NumPy counts rows from 1 there, else from 0
     reason = re.sub(r"at row (\d+)", lambda match: f"in line {numbers[int(match[1]) - first]}", reason)
-    reason = re.sub(r"could not convert string ('.*') to int16", r"\1 is not a whole number below 32,768", reason)
+    reason = re.sub(r"could not convert string ('-?\d+') to int16", r"\1 is too large", reason)
+    reason = re.sub(r"could not convert string ('.*') to int16", r"\1 is not a whole number", reason)
     plain = " ".join(reason.partition(";")[0].split()).rstrip(".")
     return plain if "changed" in reason else f"{plain}; must be whole numbers: a label, and pixels from 0 to 255"
