@@ -32,7 +32,8 @@ pre, code { background: var(--shade); white-space: pre-wrap; }
   td::before { content: attr(data-label); font-weight: 400; text-align: left; } }
 @media print { :root { color-scheme: light; --ink: #000; --page: #fff; } body { max-width: none; font-size: 10pt; }
   table { font-size: 8pt; } th, td { padding: .1rem .25rem; } .scroll { overflow: visible; }
-  .wide img { max-width: 100%; } h2 { break-after: avoid; } .pictures, tr { break-inside: avoid; } }
+  .wide img { max-width: 100%; } .pictures img { max-width: 48%; } h2, h2 + p { break-after: avoid; }
+  .pictures, .wide, tr, table:not(.long) { break-inside: avoid; } }
 """
 
 

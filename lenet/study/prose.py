@@ -38,7 +38,8 @@ def of_entry(entry: Entry, baseline: Entry, difference: Difference | None) -> st
         count = "as many parameters as" if ratio == 1 else f"{_factor(ratio)} times the parameters of"
         sentences = [f"{entry.name} has {count} {baseline.name}."]
         if times := _times(entry, baseline):
-            sentences.append(f"An image takes {_factor(times)} times as long to train on.")
+            longer = "" if f"{times:.1f}" == "1.0" else f"{times:.2g} times "
+            sentences.append(f"An image takes {longer}as long to train on.")
     mean = entry.accuracy
     margin = f" (95 % interval ± {mean.margin:.2f})" if mean.margin is not None else ""
     seeds = f"{'the mean of ' if mean.count > 1 else ''}{_seeds(mean.count)}"
