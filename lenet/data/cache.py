@@ -14,7 +14,7 @@ from lenet.errors import UserError
 from lenet.system import tensors
 
 FOLDER = "data"  # in the log folder
-VERSION = 1  # of what the readers make of a file
+VERSION = 2  # of what the readers make of a file
 
 
 def cached(

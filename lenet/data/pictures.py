@@ -60,10 +60,10 @@ class Folders(Source):
                 notice_once(f"{path}: neither train nor test, so ignored: {printable(', '.join(others))}")
             found = {part: _of_classes(folder, folders_in(folder)) for part, folder in parts.items()}
         else:
-            if folders and all(PART.fullmatch(name) for name, _ in folders):
+            files = _of_classes(path, folders)
+            if files and all(PART.fullmatch(name) for name, _ in folders):
                 names = printable(" and ".join(sorted(name for name, _ in folders)))
                 raise UserError(f"{path}: there are no class folders in {names}; make them, such as train/cat")
-            files = _of_classes(path, folders)
             keys = [f"{file.class_name}/{file.place}{file.name}" for file in files]
             test = a_tenth(np.unique([file.class_name for file in files], return_inverse=True)[1], keys)
             found = {

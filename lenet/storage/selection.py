@@ -44,7 +44,8 @@ class Selection:
     def start(self, data: DatasetInfo, training: bool) -> tuple[Run | None, Checkpoint]:
         """Return the run to go on from, None for step 0, and the checkpoint with the settings from now on.
 
-        A notice if the run was trained on other data than these; UserError if these are of another shape.
+        A notice if the run was trained on other data than these; UserError if these are of another shape, or if a run
+        that is only tested has other settings.
         """
         if self.load is False:
             return None, Checkpoint.initial(self._wanted(data))
@@ -55,9 +56,7 @@ class Selection:
         found = self._found(source)
         settings = self._changed(self._on(data, found.settings, source, training))
         if not training:  # in another precision a run may be tested
-            self._require_same(
-                source, found.settings, dataclasses.replace(settings, precision=found.settings.precision)
-            )
+            require_same(source, found.settings, dataclasses.replace(settings, precision=found.settings.precision))
         held_out = found.settings.data == settings.data and found.settings.validation == settings.validation
         return source, dataclasses.replace(found, settings=settings, best=found.best if held_out else None)
 
@@ -65,12 +64,8 @@ class Selection:
         """Return the run as it is; UserError if it has no whole checkpoint, or if a flag differs from its settings."""
         source = self._source(data, training=False)
         settings = self._found(source).settings
-        self._require_same(source, settings, self._changed(settings))
+        require_same(source, settings, self._changed(settings))
         return source
-
-    def _require_same(self, source: Run, found: Settings, wanted: Settings) -> None:
-        if other := found.difference(wanted):
-            raise UserError(f"{source.path}: {other}; remove the flag that says otherwise")
 
     def _wanted(self, data: DatasetInfo) -> Settings:
         return Settings.of(config_file.load(self.config or "lenet"), data, self.changes, **self._given)
@@ -135,6 +130,12 @@ class Selection:
     @property
     def _given(self) -> dict[str, Any]:
         return {"seed": self.seed, "precision": self.precision, "validation": self.validation}
+
+
+def require_same(source: Run, found: Settings, wanted: Settings) -> None:
+    """Raise UserError if the arguments want other settings than a run has."""
+    if other := found.difference(wanted):
+        raise UserError(f"{source.path}: {other}; remove the flag that says otherwise")
 
 
 def nearest(wanted: Path, folder: Path) -> Run | None:

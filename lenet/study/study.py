@@ -91,14 +91,12 @@ def report(
     flags |= {"log_dir": str(there(Path(log_dir))), "keep": keep}
     flags |= {"device": device, "threads": threads, "save_every": save_every, "log": log, "command": list(command)}
     packages = {"numpy"}.union(*map(backends.modules, frameworks))
-    workers = _cluster(cluster, Path(log_dir), packages, flags["data"]) if cluster else Local(jobs)
+    workers: Workers = Local(jobs)
+    if cluster:
+        from lenet.study.cluster import Cluster  # few have Dask
+
+        workers = Cluster(cluster, Path(log_dir), packages, flags["data"])
     return make(plan, workers, dataset, flags, command, dry_run)
-
-
-def _cluster(*arguments: Any) -> Workers:
-    from lenet.study.cluster import Cluster  # few have Dask
-
-    return Cluster(*arguments)
 
 
 def make(
