@@ -1,6 +1,7 @@
 """Errors and notices, one line each, and the exit codes."""
 
 import functools
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterable
@@ -9,6 +10,7 @@ from lenet.system.interrupt import handling, stop
 from lenet.system.streams import print_line, printable
 
 NOTICE = "lenet: notice: "  # how a notice begins
+MEMORY_FULL = "out of memory|allocate memory|failed to allocate|bad_alloc|ALLOC_FAILED|OOM when|resource_?exhausted"
 
 
 class UserError(Exception):
@@ -55,6 +57,11 @@ def notice_once(text: str) -> None:
     notice(text)
 
 
+def is_memory_full(error: Exception) -> bool:
+    """Return whether NumPy or a framework raised this because the memory is full."""
+    return isinstance(error, MemoryError) or bool(re.search(MEMORY_FULL, str(error), re.IGNORECASE))
+
+
 def exit_code(action: Callable[[], int], program: str = "lenet") -> int:
     """Return the exit code of an action; if it fails, print why in one line."""
     try:
@@ -65,6 +72,10 @@ def exit_code(action: Callable[[], int], program: str = "lenet") -> int:
     except ModuleNotFoundError as error:  # the requirements are not installed in this Python
         advice = "use the Python in .venv, or install the requirements: pip install -r requirements/pytorch.txt"
         message, code = f"{error}; {advice}", 2
+    except Exception as error:
+        if not is_memory_full(error):
+            raise
+        message, code = "not enough memory; choose a smaller network or smaller images, or end other programs", 1
     except KeyboardInterrupt as interrupt:
         number = next((arg for arg in interrupt.args if isinstance(arg, signal.Signals)), signal.SIGINT)
         message = "; ".join([f"stopped by {number.name}", *getattr(interrupt, "__notes__", [])])

@@ -110,20 +110,33 @@ def test_a_home_in_a_path_is_expanded(flags, tmp_path):
     assert not (tmp_path / "~").exists()
 
 
-# With less, TensorFlow ends in its own code, which cannot be caught.
-@pytest.mark.parametrize(("framework", "gigabytes"), [("pytorch", 2), ("keras", 8)])
-def test_a_batch_that_is_larger_than_the_memory_is_named(framework, gigabytes, tmp_path, repeats):
-    if repeats(framework == "keras", False):
-        pytest.skip("in make torture")
+def with_memory(megabytes, framework, *flags):
+    """Train with no more memory than a framework has taken once it is imported, and this."""
     limit = f"""import backends, resource
 backends.load({framework!r})
 used = next(int(line.split()[1]) for line in open('/proc/self/status') if line.startswith('VmSize'))
-resource.setrlimit(resource.RLIMIT_AS, 2 * [used * 1024 + ({gigabytes} << 30)])
+resource.setrlimit(resource.RLIMIT_AS, 2 * [used * 1024 + ({megabytes} << 20)])
 0"""
-    flags = ["--train", "--train_num", "3", "--framework", framework, "--batch_size", "55000", "--device", "cpu"]
-    code, out, err = run(python(limit, *flags, "--log_dir", str(tmp_path)))
+    return run(python(limit, "--train", "--train_num", "3", "--framework", framework, "--device", "cpu", *flags))
+
+
+# With less, TensorFlow ends in its own code, which cannot be caught.
+@pytest.mark.parametrize(("framework", "megabytes"), [("pytorch", 2 << 10), ("keras", 8 << 10)])
+def test_a_batch_that_is_larger_than_the_memory_is_named(framework, megabytes, tmp_path, repeats):
+    if repeats(framework == "keras", False):
+        pytest.skip("in make torture")
+    code, out, err = with_memory(megabytes, framework, "--batch_size", "55000", "--log_dir", str(tmp_path))
     assert (code, out) == (1, ""), err
     assert "not enough memory for 55000 images at once; choose a smaller --batch_size" in err
+    assert err.count("\n") == 1
+
+
+# With the first there is no room for the initial parameters, with the second none for a step.
+@pytest.mark.parametrize("megabytes", [300, 2 << 10])
+def test_a_network_that_is_larger_than_the_memory_is_told_in_one_line(megabytes, tmp_path):
+    code, out, err = with_memory(megabytes, "pytorch", "--set", "dense=[20000]", "--log_dir", str(tmp_path))
+    assert (code, out) == (1, ""), err
+    assert "not enough memory" in err
     assert err.count("\n") == 1
 
 

@@ -11,12 +11,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Literal, get_args
 
-from lenet.errors import UserError
+from lenet.errors import UserError, is_memory_full
 
 Precision = Literal["float32", "float64", "bfloat16"]
 PRECISIONS: tuple[str, ...] = get_args(Precision)
 DEVICES = ("auto", "cpu", "gpu")
-MEMORY_FULL = "out of memory|allocate memory|failed to allocate|bad_alloc|ALLOC_FAILED|OOM when|resource_?exhausted"
 # Linux only; elsewhere nothing is known.
 CPU_INFO = Path("/proc/cpuinfo")
 OWN_CGROUPS = Path("/proc/self/cgroup")
@@ -111,7 +110,7 @@ def memory_errors(batch_size: int) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not isinstance(error, MemoryError) and not re.search(MEMORY_FULL, str(error), re.IGNORECASE):
+        if not is_memory_full(error):
             raise
         text = f"not enough memory for {batch_size} images at once; choose a smaller --batch_size"
         raise UserError(text, exit_code=1) from None
