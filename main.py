@@ -7,7 +7,6 @@ if sys.version_info < (3, 11):  # noqa: UP036 - before all that an older Python 
     sys.exit(2)
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -141,7 +140,7 @@ def flag_parser() -> Parser:
     flag = parser.add_argument_group("the machine").add_argument
     flag("--device", **choice(DEVICES, {"cuda": "gpu"}), help="where to compute (default: auto, a GPU if there is one)")
     threads_help = "number of threads (default: OMP_NUM_THREADS, or the cores)"
-    flag("--threads", type=whole_number(1, os.cpu_count() or 1), metavar="N", help=threads_help)
+    flag("--threads", type=count, metavar="N", help=threads_help)
     return parser
 
 

@@ -54,18 +54,21 @@ def main() -> None:
 def started(role: str, *arguments: str) -> Iterator[str]:
     """While it is entered, Dask's scheduler or worker runs; yields the address that it tells."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        path = Path(folder, "log")
+        log = stack.enter_context(path.open("w"))
         process = subprocess.Popen(
             [sys.executable, "-m", f"distributed.cli.dask_{role}", *arguments, "--no-dashboard"],
-            stderr=subprocess.PIPE,
-            text=True,
+            stderr=log,
             cwd=folder,
             env=os.environ | {"PYTHONPATH": str(PROJECT)},
         )
         stack.enter_context(process)
         stack.callback(process.kill)
-        assert process.stderr  # noqa: S101 - for mypy
-        told = (re.search(r"(?:Scheduler at|Registered to):\s+(tcp://\S+)", line) for line in process.stderr)
-        yield next(found[1] for found in told if found)
+        while not (found := re.search(r"(?:Scheduler at|Registered to):\s+(tcp://\S+)", path.read_text())):
+            if process.poll() is not None:
+                sys.exit(path.read_text())
+            time.sleep(0.1)
+        yield found[1]
 
 
 def study(runs: int, steps: int, *where: str) -> float:
@@ -92,7 +95,7 @@ def overhead(address: str) -> float:
                 for workers in (cluster, local):
                     began = time.perf_counter()
                     workers.count()
-                    if error := workers.submit("study", task).result().error:
+                    if error := workers.submit(task).result().error:
                         sys.exit(error)
                     seconds.append(time.perf_counter() - began)
                 differences.append(seconds[0] - seconds[1])

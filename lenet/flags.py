@@ -2,7 +2,6 @@
 
 import argparse
 import difflib
-import math
 import os
 import re
 import tomllib
@@ -47,17 +46,16 @@ def closest(text: str, names: Iterable[str]) -> str | None:
     return by_lower[near[0]] if near else None
 
 
-def whole_number(minimum: int = 1, maximum: float = math.inf) -> Callable[[str], int]:
-    """Return a flag's type: a whole number within bounds."""
+def whole_number(minimum: int = 1) -> Callable[[str], int]:
+    """Return a flag's type: a whole number from `minimum` on."""
 
     def convert(text: str) -> int:
-        bounds = f"from {minimum}" + (f" to {maximum}" if maximum < math.inf else "")
         try:
             value = int(text)
         except ValueError:
             value = minimum - 1
-        if not minimum <= value <= maximum:
-            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number {bounds}")
+        if value < minimum:
+            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from {minimum} on")
         return value
 
     return convert
@@ -145,6 +143,8 @@ def check(flags: argparse.Namespace, error: Callable[[str], Any]) -> None:
     for name in ("seeds", "jobs", "cluster", "keep", "dry_run"):
         if getattr(flags, name) is not None and not flags.report:
             error(f"--{name} needs --report")
+    if flags.threads and flags.threads > (most := os.cpu_count() or 1) and not flags.cluster:
+        error(f"argument --threads: '{flags.threads}' is not a whole number from 1 to {most}")
     if flags.jobs and flags.cluster:
         error("--cluster takes no --jobs: each of its workers trains one run at once")
     if flags.steps == 0 and flags.load is None:

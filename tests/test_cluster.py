@@ -12,14 +12,16 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import PROJECT, notices, same_tensors
+from conftest import PROJECT, notices, same_tensors, task_of
 
 from lenet.errors import UserError
 from lenet.storage.curves import read_curves
 from lenet.storage.run import Run
 from lenet.study import cluster
+from lenet.study import worker as worker_module
 from lenet.study.cluster import Cluster
-from lenet.study.worker import examine, versions
+from lenet.study.process import Outcome
+from lenet.study.worker import examine, run_on_worker, versions
 from lenet.system.files import lock
 
 pytestmark = [
@@ -51,19 +53,18 @@ def started(command, ready, folder=PROJECT, **environment):
 
 
 @pytest.fixture
-def scheduler(tmp_path):
-    """The process and the address of a scheduler that listens on this machine alone."""
+def scheduler(tmp_path, request):
+    """The process and the address of a scheduler on this machine; the parameter is what Dask calls allowed-failures."""
     command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
     (tmp_path / "dask").mkdir()
-    # Dask itself starts no run a second time: the program does.
-    settings = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0"}
+    settings = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": getattr(request, "param", "3")}
     with started([*command, "--no-dashboard"], r"Scheduler at:\s+(tcp://\S+)", tmp_path / "dask", **settings) as found:
         yield found
 
 
-def worker(address, folder, **environment):
-    """Start a worker of one thread; yields its process."""
-    command = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny"]
+def worker(address, folder, threads=1, **environment):
+    """Start a worker; yields its process."""
+    command = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", str(threads), "--no-nanny"]
     return started([*command, "--no-dashboard"], r"Registered to:", folder / "dask", **environment)
 
 
@@ -114,15 +115,54 @@ def test_a_killed_worker_loses_nothing_and_no_run_is_trained_twice(report, sched
     assert same_tensors(one, other)
 
 
+def test_a_new_worker_goes_on_with_the_run_of_the_only_one_that_was_killed(report, scheduler, tmp_path):
+    _, address = scheduler
+    flags = (*FLAGS[:-2], "--seeds", 2, "--train_num", 400, "--save_every", 50, "--cluster", address)
+    with worker(address, tmp_path, threads=2) as (first, _):
+        process = report(*flags, "--log_dir", tmp_path / "there")
+        while not [*(tmp_path / "there").glob("*/pytorch/seed-?/checkpoint.safetensors")]:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.05)
+        first.kill()
+        first.wait()
+        with worker(address, tmp_path, threads=2):
+            _, err = process.communicate(timeout=SECONDS)
+    assert (process.returncode, "Traceback" in err) == (0, False), err
+    assert len([*(tmp_path / "there").glob("*/pytorch/seed-?/result.json")]) == 2
+
+
+@pytest.mark.parametrize("scheduler", ["0", "3"], indirect=True)
 def test_a_run_that_ends_every_worker_is_named(scheduler, monkeypatch, tmp_path):
     _, address = scheduler
-    monkeypatch.setattr(cluster, "ATTEMPTS", 2)
+    monkeypatch.setattr(cluster, "MOST_LOSSES", 2)
     monkeypatch.setattr(cluster, "run_on_worker", lambda *_: os._exit(1))
     with worker(address, tmp_path), worker(address, tmp_path):
         found = Cluster(address, tmp_path / "there", ["numpy"])
-        error = found.submit("study", {}).result(SECONDS).error
+        answers = []
+        for left in (2, 1):
+            while found.count() > left:
+                time.sleep(0.05)
+            future = found.submit({"a": "run"})
+            while not future.done():
+                found.count()
+                time.sleep(0.05)
+            answers.append(future.result())
         found.close()
-    assert re.fullmatch(r"each worker that trained it has died, the last one at tcp://\S+; look at .*", error)
+    assert answers[0] == Outcome(held=True)
+    wanted = r"each of 2 workers that trained it was lost, the last one at tcp://\S+; look at .*"
+    assert re.fullmatch(wanted, answers[1].error)
+
+
+def test_a_worker_that_stops_a_run_by_mistake_can_train_it_later(monkeypatch, tmp_path):
+    # As a network's file system may do, it does not show the lock of the report for a while.
+    monkeypatch.setattr("distributed.get_worker", lambda: None)
+    monkeypatch.setattr(worker_module, "WATCH_SECONDS", 0.05)
+    settings, task = task_of("lenet5", tmp_path, 2)
+    probe = tmp_path / "probe"
+    assert run_on_worker(task, str(probe)) == Outcome(held=True)
+    with lock(probe):
+        assert run_on_worker(task, str(probe)) == Outcome()
+    assert Run.of(tmp_path, settings, "pytorch").result["step"] == 2
 
 
 def test_ctrl_c_saves_every_run_and_a_lost_scheduler_is_said(report, scheduler, tmp_path):
@@ -217,7 +257,7 @@ def test_a_scheduler_that_is_not_there_and_one_without_workers(scheduler, monkey
 
 
 def test_a_worker_is_examined(tmp_path):
-    wanted, probe = versions(["numpy"]), tmp_path / "probe"
+    wanted, probe = versions(["lenet", "Python", "numpy"]), tmp_path / "probe"
     assert "does not see the report's files" in examine(probe, wanted)
     with lock(probe):
         assert examine(probe, wanted, str(tmp_path)) == ""

@@ -1,14 +1,19 @@
 """Signals, and two processes on one run: nothing is lost. make torture: at length."""
 
 import json
+import os
 import shlex
 import signal
+import tempfile
 import time
+from pathlib import Path
 
 import jobs
 import pytest
 from conftest import PROJECT, run_folder
 from disturbed import start, step_of, wait_for
+
+from lenet.system.files import is_locked, lock
 
 pytestmark = pytest.mark.one_framework  # it is the core that is tested
 
@@ -89,3 +94,18 @@ def test_a_run_that_another_replaced_meanwhile_is_not_gone_on_with(framework, fl
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "another process has just trained in" in err
     assert step_of(tmp_path) == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become another user")
+def test_the_lock_of_another_user_is_seen():
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        path = Path(folder, "seed-0.lock")
+        with lock(path):
+            path.chmod(0o644)
+            os.seteuid(65534)
+            try:
+                seen = is_locked(path)
+            finally:
+                os.seteuid(0)
+        assert (seen, is_locked(path)) == (True, False)

@@ -2,10 +2,12 @@
 
 import json
 import signal
+import subprocess
+import sys
 import time
 
 import jobs
-from conftest import notices, run_folder
+from conftest import PROJECT, notices, run_folder, task_of
 
 from lenet.storage.curves import read_curves
 from lenet.storage.run import Run
@@ -87,3 +89,21 @@ def test_sigterm_ends_a_report_and_what_it_runs(report, tmp_path):
     assert not run.is_held
     assert run.checkpoint.state.step > 0
     assert not [*tmp_path.glob("*/pytorch/seed-1")]
+
+
+def test_a_run_ignores_a_second_signal(tmp_path):
+    # Who stops a whole service signals a run, and so does its report. A save that takes long: both come while it lasts.
+    slow = "import os, runpy, time; sync = os.fsync; os.fsync = lambda file: (time.sleep(1), sync(file)); "
+    code = f"{slow}runpy.run_module('lenet.study.child', run_name='__main__')"
+    settings, task = task_of("lenet5", tmp_path, 100_000)
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, text=True, cwd=PROJECT)
+    print(json.dumps(task), file=process.stdin, flush=True)
+    while not any(read_curves(path) for path in tmp_path.glob("*/pytorch/seed-0/train")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    for _ in range(2):
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+    process.communicate()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert Run.of(tmp_path, settings, "pytorch").checkpoint.state.step > 0

@@ -16,6 +16,7 @@ from lenet.settings import Settings
 from lenet.storage.checkpoint import Checkpoint
 from lenet.study.member import Member
 from lenet.study.process import HELD
+from lenet.system import interrupt
 from lenet.system.streams import prepare_streams
 
 
@@ -54,9 +55,9 @@ def main(
     return 0
 
 
-def _stop_with_parent() -> None:
+def _stop_with_parent(pipe: int) -> None:
     """Ask this process to save and end when the one that started it has ended: then its pipe ends."""
-    sys.stdin.read()
+    os.read(pipe, 1)
     if os.name == "nt":
         signal.raise_signal(signal.SIGTERM)  # os.kill would end it at once
     else:
@@ -67,5 +68,8 @@ if __name__ == "__main__":
     prepare_streams()
     task = json.loads(sys.stdin.readline())
     sys.argv = task.pop("command")  # which TensorBoard shows
-    threading.Thread(target=_stop_with_parent, daemon=True).start()
+    interrupt.second = signal.SIG_IGN  # who stops a whole service or job sends two: its own and that of the parent
+    pipe = os.dup(0)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # on Windows, who looks at a pipe waits for its reader: a library may
+    threading.Thread(target=_stop_with_parent, args=(pipe,), daemon=True).start()
     sys.exit(exit_code(lambda: main(**task)))

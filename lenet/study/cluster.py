@@ -1,9 +1,11 @@
 """A Dask cluster, whose workers train the runs of a study: each one at a time, with all of its threads."""
 
+import json
 import logging
 import re
 import secrets
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError, Future, wait
 from contextlib import ExitStack, contextmanager, suppress
@@ -12,14 +14,14 @@ from typing import IO, Any
 
 from lenet.errors import UserError, notice, notice_once
 from lenet.study.process import Outcome
-from lenet.study.worker import RESOURCE, admit, run_on_worker, versions
+from lenet.study.worker import examine, run_on_worker, versions
 from lenet.system.files import is_locked, lock, writing
 
 PROBE = "probe-"  # how the name of the file begins that this process has locked
 CONNECT_SECONDS = 60
 STOP_SECONDS = 15
 OLD_SECONDS = 600
-ATTEMPTS = 4  # at a run; by default Dask ends one when four workers have died while they trained it
+MOST_LOSSES = 16  # of workers that trained the same run: it may be the run that ends them
 
 
 class Cluster:
@@ -31,14 +33,17 @@ class Cluster:
 
     def __init__(self, address: str, log_dir: Path, packages: Iterable[str], data: str | None = None) -> None:
         """UserError if there is no scheduler, no worker, or one that cannot take part."""
-        self.address, self.versions, self.data = address, versions(packages), data
+        self.address, self.data = address, data
+        self.versions = versions(["lenet", "Python", "distributed", *sorted(packages)])
         self.probe = log_dir.absolute() / f"{PROBE}{secrets.token_hex(8)}"
         self.admitted, self.refused = set[str](), dict[str, str]()  # a worker's address, and why
-        self.most, self.running = 0, set[Future[Outcome]]()
+        # What Dask calculates -> the worker's address, the run, and what becomes of it.
+        self.running = dict[Future[Outcome], tuple[str, str, Future[Outcome]]]()
+        self.losses = Counter[str]()  # a run -> how many workers were lost while they trained it
+        self.most_workers = 0
         with ExitStack() as stack:
-            self.client = stack.enter_context(connect(address, packages))
-            self.held = stack.enter_context(locked(self.probe))
-            self.executor = self.client.get_executor(resources={RESOURCE: 1}, pure=False)
+            self.client = stack.enter_context(connected(address, self.versions))
+            self.lock = stack.enter_context(locked(self.probe))
             self.count()
             if self.refused:
                 worker, reason = next(iter(self.refused.items()))
@@ -49,73 +54,91 @@ class Cluster:
     @property
     def place(self) -> str:
         """Say how many workers took part."""
-        return f"one run at once on each of {self.most} Dask workers"
+        return f"one run at once on each of {self.most_workers} Dask workers"
 
     def count(self) -> int:
-        """Return how many workers take part now; those that have just joined are examined first."""
+        """Return how many workers take part now. Those that have joined are examined; the runs of lost ones end."""
         try:
             workers = set(self.client.nthreads())
             self.admitted &= workers
             self.refused = {worker: reason for worker, reason in self.refused.items() if worker in workers}
             new = workers - self.admitted - self.refused.keys()
             arguments = str(self.probe), self.versions, self.data
-            examined = self.client.run(admit, *arguments, workers=[*new], on_error="return") if new else {}
-        except (OSError, TimeoutError) as error:
-            raise self._lost() from error
+            examined = self.client.run(examine, *arguments, workers=[*new], on_error="return") if new else {}
+        except OSError as error:
+            raise self._scheduler_lost() from error
+        for future, (worker, *_) in list(self.running.items()):
+            if worker not in workers:
+                self._worker_lost(future)
         for worker, answer in examined.items():
             if missing := re.search(r"No module named '([\w.]+)'", str(answer)):
                 answer = f"cannot import {missing[1]}; there, run: pip install -e . in this project"
             elif isinstance(answer, Exception):
                 answer = f"cannot be checked: {answer}"
-            self._note(worker, answer)
-        if self.most and not self.admitted:
+            self._admit(worker, answer)
+        if self.most_workers and not self.admitted:
             notice_once(f"no worker is left at {self.address}; waiting for one to join")
-        self.most = max(self.most, len(self.admitted))
+        self.most_workers = max(self.most_workers, len(self.admitted))
         return len(self.admitted)
 
-    def _note(self, worker: str, reason: str) -> None:
+    def _admit(self, worker: str, reason: str) -> None:
         if not reason:
             self.admitted.add(worker)
         else:
             self.refused[worker] = reason
-            if self.most:  # it has joined later
+            if self.most_workers:  # it has joined later
                 notice(f"the worker {worker} {reason}; it is not used")
 
-    def submit(self, study: str, task: dict[str, Any]) -> "Future[Outcome]":
-        """Start a run on one of the workers. If that ends, another one goes on from the run's checkpoint."""
-        outcome: Future[Outcome] = Future()
-        self._start(outcome, ATTEMPTS, study, task)
+    def submit(self, task: dict[str, Any]) -> "Future[Outcome]":
+        """Start a run on a worker that trains none; there must be one."""
+        busy = {worker for worker, *_ in list(self.running.values())}
+        worker = next(worker for worker in sorted(self.admitted) if worker not in busy)
+        # Chosen here: Dask would queue the run of a lost worker at another, which may train for an hour.
+        executor = self.client.get_executor(workers=[worker], pure=False)
+        future, outcome = executor.submit(run_on_worker, task, str(self.probe)), Future[Outcome]()
+        self.running[future] = worker, json.dumps(task), outcome
+        future.add_done_callback(self._ended)
         return outcome
 
-    def _start(self, outcome: "Future[Outcome]", attempts: int, study: str, task: dict[str, Any]) -> None:
+    def _ended(self, future: "Future[Outcome]") -> None:
         from distributed import KilledWorker
 
-        found = self.executor.submit(run_on_worker, study, task, str(self.probe))
-        self.running.add(found)
+        try:
+            self._answer(future, future.result())
+        except CancelledError:
+            self._answer(future, self._scheduler_lost())
+        except KilledWorker:  # if Dask is told to give up at once
+            self._worker_lost(future)
+        except Exception as error:
+            self._answer(future, Outcome(f"{type(error).__name__}: {error}"))
 
-        def tell(found: "Future[Outcome]") -> None:
-            try:
-                outcome.set_result(found.result())
-            except CancelledError:
-                outcome.set_exception(self._lost())
-            except KilledWorker as error:
-                if attempts > 1:
-                    self._start(outcome, attempts - 1, study, task)
-                else:
-                    text = f"each worker that trained it has died, the last one at {error.last_worker.address}"
-                    outcome.set_result(Outcome(f"{text}; look at their logs and their memory"))
-            except Exception as error:
-                outcome.set_result(Outcome(f"{type(error).__name__}: {error}"))
-            self.running.discard(found)
+    def _worker_lost(self, future: "Future[Outcome]") -> None:
+        """Let the run of a lost worker be looked at again: another worker goes on from its checkpoint."""
+        if found := self.running.get(future):
+            worker, run, _ = found
+            self.losses[run] += 1
+            error = ""
+            if self.losses[run] >= MOST_LOSSES:
+                error = f"each of {MOST_LOSSES} workers that trained it was lost, the last one at {worker}"
+                error += "; look at their logs and their memory"
+            self._answer(future, Outcome(error, held=not error))
+            future.cancel()
 
-        found.add_done_callback(tell)
+    def _answer(self, future: "Future[Outcome]", answer: Outcome | UserError) -> None:
+        """Say what becomes of a run, once: Dask's thread and the main one may both know."""
+        if found := self.running.pop(future, None):
+            *_, outcome = found
+            if isinstance(answer, UserError):
+                outcome.set_exception(answer)
+            else:
+                outcome.set_result(answer)
 
-    def _lost(self) -> UserError:
+    def _scheduler_lost(self) -> UserError:
         return UserError(f"the scheduler at {self.address} is lost; start it again, then run the same command", 1)
 
-    def stop(self, study: str) -> None:  # noqa: ARG002 - a cluster has one
+    def stop(self) -> None:
         """Ask all runs to save and end."""
-        self.held.close()
+        self.lock.close()
 
     def close(self) -> None:
         """Wait until no run is left, or a while."""
@@ -132,16 +155,17 @@ def locked(path: Path) -> Iterator[IO[str]]:
             with suppress(FileNotFoundError):  # another report removes it
                 if time.time() - old.stat().st_mtime > OLD_SECONDS and not is_locked(old):
                     old.unlink()
-        held = lock(path)
+        file = lock(path)
     try:
-        with held:
-            yield held
+        with file:
+            yield file
     finally:
         path.unlink(missing_ok=True)
 
 
-def connect(address: str, packages: Iterable[str]) -> Any:
-    """Return Dask's client of a scheduler that has this project and a worker; UserError if there is none."""
+@contextmanager
+def connected(address: str, packages: Iterable[str]) -> Iterator[Any]:
+    """Yield Dask's client of a scheduler that has this project and a worker; UserError if there is none."""
     try:
         from distributed import Client
     except ImportError:
@@ -152,19 +176,17 @@ def connect(address: str, packages: Iterable[str]) -> Any:
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     try:
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
-    except (OSError, TimeoutError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RuntimeError) as error:
         raise UserError(f"no Dask scheduler answers at {address}: {error}") from None
-    with ExitStack() as stack:
-        stack.enter_context(client)
+    with client:
         try:
             client.run_on_scheduler(versions, [*packages])  # it reads what a worker is asked to do
             client.wait_for_workers(1, timeout=CONNECT_SECONDS)
-        except ModuleNotFoundError as error:
-            text = (
-                f"the scheduler at {address} cannot import {error.name}; there, run: pip install -e . in this project"
-            )
-            raise UserError(text) from None
+        except (ImportError, AttributeError) as error:  # it has none, or another version
+            text = f"the scheduler at {address} cannot import this project ({error})"
+            raise UserError(f"{text}; there, run: pip install -e . in this project") from None
         except TimeoutError:
             raise UserError(f"the scheduler at {address} has no worker; start some: dask worker {address}") from None
-        stack.pop_all()
-    return client
+        except OSError as error:
+            raise UserError(f"no Dask scheduler answers at {address}: {error}") from None
+        yield client

@@ -91,11 +91,13 @@ def report(
     flags |= {"log_dir": str(there(Path(log_dir))), "keep": keep}
     flags |= {"device": device, "threads": threads, "save_every": save_every, "log": log, "command": list(command)}
     packages = {"numpy"}.union(*map(backends.modules, frameworks))
-    workers: Workers = Local(jobs)
+    workers: Workers
     if cluster:
         from lenet.study.cluster import Cluster  # few have Dask
 
         workers = Cluster(cluster, Path(log_dir), packages, flags["data"])
+    else:
+        workers = Local(jobs)
     return make(plan, workers, dataset, flags, command, dry_run)
 
 

@@ -5,7 +5,6 @@ import os
 import platform
 import sys
 import time
-import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -14,9 +13,8 @@ from typing import Any, Protocol, Self
 from tqdm import tqdm
 
 from lenet.errors import UserError, notice
-from lenet.study import process
 from lenet.study.member import Member
-from lenet.study.process import Outcome
+from lenet.study.process import Outcome, Processes
 from lenet.system.machine import processor
 from lenet.system.streams import print_line
 
@@ -35,10 +33,10 @@ class Workers(Protocol):
     def count(self) -> int:
         """Return how many runs can be trained at once now."""
 
-    def submit(self, study: str, task: dict[str, Any]) -> "Future[Outcome]":
-        """Start a run: process.run_to_end with these arguments."""
+    def submit(self, task: dict[str, Any]) -> "Future[Outcome]":
+        """Start a run: Processes.train with this task."""
 
-    def stop(self, study: str) -> None:
+    def stop(self) -> None:
         """Ask all runs to save and end."""
 
     def close(self) -> None:
@@ -49,7 +47,7 @@ class Local:
     """The machine itself."""
 
     def __init__(self, jobs: int) -> None:
-        self.jobs, self.pool = jobs, ThreadPoolExecutor(jobs)
+        self.jobs, self.pool, self.processes = jobs, ThreadPoolExecutor(jobs), Processes()
 
     @property
     def place(self) -> str:
@@ -61,13 +59,13 @@ class Local:
         """Return how many are wanted."""
         return self.jobs
 
-    def submit(self, study: str, task: dict[str, Any]) -> "Future[Outcome]":
+    def submit(self, task: dict[str, Any]) -> "Future[Outcome]":
         """Start a run in a thread, which waits for its process."""
-        return self.pool.submit(process.run_to_end, study, task)
+        return self.pool.submit(self.processes.train, task)
 
-    def stop(self, study: str) -> None:
+    def stop(self) -> None:
         """Ask all runs to save and end."""
-        process.stop(study)
+        self.processes.stop()
 
     def close(self) -> None:
         """Wait until they have."""
@@ -82,13 +80,15 @@ def train(
     Returns the error of each that failed, a line or a traceback, and the runs that other processes still train. A run
     that another process trains is left to it, and looked at again later: several reports share the work.
     """
-    study = uuid.uuid4().hex
     waiting, held, running = deque(lacking), list[Member](), dict[Future[Outcome], Member]()
     ended_at = time.monotonic()
     with _Progress(total, total - len(lacking)) as progress:
         try:
             while waiting or held or running:
-                while waiting and len(running) < workers.count():
+                free = workers.count() - len(running)
+                if free > 0 and not waiting:
+                    waiting, held = deque(held), []
+                while free > 0 and waiting:
                     member = waiting.popleft()
                     is_complete, error = _look(member)
                     if is_complete or error:  # by another process since
@@ -97,10 +97,11 @@ def train(
                         held.append(member)
                     else:
                         task = {"settings": dataclasses.asdict(member.settings), "framework": member.framework}
-                        running[workers.submit(study, task | {"steps": member.steps} | flags)] = member
+                        running[workers.submit(task | {"steps": member.steps} | flags)] = member
+                        free -= 1
                 check()
                 if not running and (waiting or held):  # for others, or for a worker
-                    if held and not waiting and time.monotonic() - ended_at > PATIENCE_SECONDS:
+                    if free > 0 and held and not waiting and time.monotonic() - ended_at > PATIENCE_SECONDS:
                         break
                     time.sleep(0.5)
                 for future in wait(running, timeout=1, return_when=FIRST_COMPLETED).done:
@@ -111,10 +112,8 @@ def train(
                         progress.ended(member, error)
                     else:  # another process has it, or a network's file system does not show its result yet
                         held.append(member)
-                if not waiting and len(running) < workers.count():
-                    waiting, held = deque(held), []
         except BaseException as error:  # a signal, say
-            workers.stop(study)
+            workers.stop()
             error.add_note("run the same command again to go on")
             raise
     return progress.errors, held

@@ -123,11 +123,15 @@ def lock(path: Path, wait: bool = False) -> IO[str]:
 
 def is_locked(path: Path) -> bool:
     """Return whether a process holds the lock of a file; without locks, False."""
-    try:
-        with path.open("r+") as file:  # never made: where nobody has locked, there is no file
-            return not lock_descriptor(file.fileno(), blocking=False)
-    except OSError:
-        return False
+    for mode in ("r+", "r"):  # never made: where nobody has locked, there is no file
+        try:
+            with path.open(mode) as file:
+                return not lock_descriptor(file.fileno(), blocking=False)
+        except PermissionError:  # it is another user's; reading is enough, except on some network file systems
+            continue
+        except OSError:
+            return False
+    return False
 
 
 def _holder(file: IO[str]) -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, NoReturn
 
+second: signal.Handlers = signal.SIG_DFL  # what a second signal meets; a process without a user ignores it
+
 
 @dataclass
 class Interrupt:
@@ -18,11 +20,11 @@ class Interrupt:
 
 @contextlib.contextmanager
 def interrupt() -> Iterator[Interrupt]:
-    """While it is entered, the first signal is only noted; a second one ends the process."""
+    """While it is entered, the first signal is only noted; a second one ends the process, by default."""
     noted = Interrupt()
 
     def note(number: int, _: FrameType | None) -> None:
-        _handle(signal.SIG_DFL)
+        _handle(second)
         noted.received = signal.Signals(number)
 
     with handling(note):
@@ -31,7 +33,7 @@ def interrupt() -> Iterator[Interrupt]:
 
 def stop(number: int, _: FrameType | None) -> NoReturn:
     """Turn the first signal into KeyboardInterrupt(number), which no `except Exception` catches; a second one kills."""
-    _handle(signal.SIG_DFL)
+    _handle(second)
     raise KeyboardInterrupt(signal.Signals(number))
 
 
