@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lenet.errors import UserError
-from lenet.system.machine import importing, keep_freed_memory
+from lenet.system.machine import importing, keep_freed_memory, lacks_avx
 from lenet.system.streams import silenced_stderr
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ def _problem(framework: str) -> str:
         if not _is_installed(module):
             file = {"torch": "pytorch", "jax": "jax"}.get(module, framework)  # Keras's other engines have their own
             return f"{framework} needs {module}, which is not installed: pip install -r requirements/{file}.txt"
+    if "tensorflow" in modules(framework) and lacks_avx():
+        return "TensorFlow needs a processor with AVX, which this one lacks; choose --framework pytorch"
     return ""
 
 
@@ -94,5 +96,7 @@ def load(framework: str) -> "type[Backend]":
     except Exception as error:  # whatever a damaged installation, or two that do not fit together, may raise
         lines = [line for line in str(error).splitlines() if re.match(r"\w*Error: ", line)] or str(error).split("\n")
         advice = f"install it again: pip install -r requirements/{framework}.txt"
+        if re.search("DLL load failed|Error loading|WinError 126", str(error)):
+            advice = f"install https://aka.ms/vs/17/release/vc_redist.x64.exe; if that does not help, {advice}"
         raise UserError(f"{framework} cannot be imported: {lines[-1]}; {advice}") from None
     return backend

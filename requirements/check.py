@@ -16,6 +16,10 @@ def problem(framework, version, system, machine):
         return f"Python 3.11 or newer is needed, not {version[0]}.{version[1]}; {other}"
     if framework not in ("pytorch", "jax") and version > (3, 13):
         return f"TensorFlow is not made for Python {version[0]}.{version[1]} yet, only PyTorch and JAX are; {other}"
+    if version > (3, 14):
+        return f"no framework is made for Python {version[0]}.{version[1]} yet; {other}"
+    if (system, machine) == ("Windows", "ARM64"):
+        return "no framework is made for Windows' Python on ARM; install the x64 Python"
     if (system, machine) == ("Darwin", "x86_64"):
         return "no framework is made for an Intel Mac's Python any more; on an Apple processor use an arm64 Python"
     return ""

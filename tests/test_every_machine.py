@@ -1,5 +1,7 @@
 """What a user's computer may lack: locks, folders that sync, Windows' functions, streams, memory, a home."""
 
+import contextlib
+import errno
 import json
 import os
 import re
@@ -10,9 +12,14 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import PROJECT, run_folder
+from conftest import FRAMEWORKS, PROJECT, run_folder
 
+import backends
+from lenet.errors import UserError
 from lenet.storage.checkpoint import Checkpoint
+from lenet.system import files as system_files
+from lenet.system import machine
+from lenet.system.streams import command_line
 
 pytestmark = pytest.mark.framework
 
@@ -138,6 +145,52 @@ def test_a_network_that_is_larger_than_the_memory_is_told_in_one_line(megabytes,
     assert (code, out) == (1, ""), err
     assert "not enough memory" in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.skipif("tensorflow" not in FRAMEWORKS, reason="TensorFlow is not installed")
+def test_a_processor_without_avx_is_told_so_before_tensorflow_ends_the_process(monkeypatch, tmp_path):
+    (path := tmp_path / "cpuinfo").write_text("model name : Old\nflags : fpu sse4_2 avx\n")
+    monkeypatch.setattr(machine, "CPU_INFO", path)
+    backends.require("tensorflow")
+    path.write_text("model name : Old\nflags : fpu sse4_2\n")
+    with pytest.raises(UserError, match="TensorFlow needs a processor with AVX"):
+        backends.require("tensorflow")
+    path.write_text("processor : 0\nFeatures : fp asimd\n")  # Arm
+    backends.require("tensorflow")
+
+
+def test_where_a_library_of_windows_is_missing_it_is_named(monkeypatch):
+    def fail(_):
+        raise OSError('[WinError 126] The specified module could not be found. Error loading "c10.dll"')
+
+    monkeypatch.setattr(backends.importlib, "import_module", fail)
+    with pytest.raises(UserError, match=r"c10.dll.*install https://aka.ms/vs/17/release/vc_redist.x64.exe; if"):
+        backends.load(FRAMEWORKS[0])
+
+
+def test_windows_shells_read_a_path_as_one_word(monkeypatch):
+    with monkeypatch.context() as change:
+        change.setattr(os, "name", "nt")
+        line = command_line(r"C:\my logs\lenet,dense=[84]\seed-0", r"logs\lenet\seed-0")
+    assert line == r'"C:\my logs\lenet,dense=[84]\seed-0" logs\lenet\seed-0'
+
+
+@pytest.mark.parametrize("failures", [2, 9])
+def test_a_file_that_another_program_has_open_is_replaced_a_little_later(failures, monkeypatch, tmp_path):
+    replace, left = Path.replace, iter(range(failures))
+
+    def refuse(source, target):
+        if next(left, None) is not None:
+            raise PermissionError(errno.EACCES, "Access is denied")
+        return replace(source, target)
+
+    monkeypatch.setattr(system_files, "WAIT_SECONDS", (0, 0, 0))
+    monkeypatch.setattr(Path, "replace", refuse)
+    (path := tmp_path / "result.json").write_text("old")
+    told = pytest.raises(UserError, match="Access is denied, perhaps because another program has it open")
+    with told if failures > 3 else contextlib.nullcontext(), system_files.replacing(path) as temporary:
+        temporary.write_text("new")
+    assert {each.name: each.read_text() for each in tmp_path.iterdir()} == {path.name: "old" if failures > 3 else "new"}
 
 
 @pytest.mark.parametrize("package", ["tensorflow", "matplotlib"])

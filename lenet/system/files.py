@@ -22,6 +22,8 @@ else:
     FULL_SYNC = getattr(fcntl, "F_FULLFSYNC", None)  # macOS: fsync alone reaches the drive's cache
 
 TEMPORARY = ".tmp"  # the end of a file's name while it is written
+# Windows renames nothing that another program, such as a virus scanner, has open: it is tried again.
+WAIT_SECONDS = (0.1, 0.2, 0.4, 0.8) if os.name == "nt" else ()
 # What file systems say that have no locks, cannot sync a folder, or only write new files from beginning to end.
 NOT_SUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.EPERM}
 
@@ -40,12 +42,21 @@ def replacing(path: Path) -> Iterator[Path]:
                 "rb+" if os.name == "nt" else "rb"
             ) as file:  # some shares only write from the beginning
                 sync(file)
-            temporary.replace(path)
+            rename(temporary, path)
         except BaseException:  # the disk may be full of it
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise
         _sync_folder(path.parent)
+
+
+def rename(source: Path, target: Path) -> Path:
+    """Put a file or a folder in the place of another one; returns the new path."""
+    for seconds in WAIT_SECONDS:
+        with contextlib.suppress(PermissionError):
+            return source.replace(target)
+        time.sleep(seconds)
+    return source.replace(target)
 
 
 def copy(source: Path, target: Path) -> None:
@@ -83,7 +94,7 @@ def _sync_folder(folder: Path) -> None:
 def move_aside(folder: Path) -> Path:
     """Rename a folder to the first of <name>.1, <name>.2, ... that is not there; returns its new path."""
     names = (folder.with_name(f"{folder.name}.{i}") for i in itertools.count(1))
-    return folder.rename(next(name for name in names if not name.exists()))
+    return rename(folder, next(name for name in names if not name.exists()))
 
 
 @contextlib.contextmanager
@@ -92,7 +103,9 @@ def writing(path: Path, advice: str = "files saved before are intact") -> Iterat
     try:
         yield
     except OSError as error:
-        reason = error.strerror or error
+        reason = error.strerror or str(error)
+        if WAIT_SECONDS and isinstance(error, PermissionError):
+            reason += ", perhaps because another program has it open"
         raise UserError(f"{path} cannot be written: {reason}; {advice}", 1) from None
 
 
@@ -136,13 +149,15 @@ def is_locked(path: Path) -> bool:
 
 def _holder(file: IO[str]) -> str:
     """The process that holds a lock, from its file: it writes its number just after it has the lock."""
+    if os.name == "nt":  # no other process may read the file, and os.kill would send a signal
+        return "another process"
     for _ in range(20):
         try:
             file.seek(0)
             number = int(file.read())
             os.kill(number, 0)  # sends nothing; without such a process the number is an earlier holder's
             return f"process {number}"
-        except PermissionError:  # Windows lets no other process read the file
+        except PermissionError:  # it is another user's
             break
         except (OSError, ValueError):
             time.sleep(0.1)

@@ -7,6 +7,7 @@ import math
 import os
 import platform
 import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Literal, get_args
@@ -86,6 +87,12 @@ def lacks_bfloat16() -> bool:
     return not {"avx512_bf16", "amx_bf16", "bf16"} & set(words)
 
 
+def lacks_avx() -> bool:
+    """Return whether the processor is known to have no AVX, without which TensorFlow ends the process."""
+    flags = re.search(r"^flags\s*: (.+)", CPU_INFO.read_text(), re.MULTILINE) if CPU_INFO.exists() else None
+    return flags is not None and "avx" not in flags[1].split()
+
+
 def processor() -> str:
     """Return the processor's name, from Linux or else from Python."""
     match = re.search(r"model name\s*: (.+)", CPU_INFO.read_text()) if CPU_INFO.exists() else None
@@ -98,7 +105,7 @@ def keep_freed_memory() -> None:
     By default it gives large arrays back to Linux after every step, which clears them before it lends them again: up to
     a third of a step.
     """
-    if platform.libc_ver()[0] == "glibc":
+    if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
         libc.mallopt(M_TRIM_THRESHOLD, 1 << 30)
         libc.mallopt(M_MMAP_THRESHOLD, 1 << 25)  # the most that glibc allows

@@ -2,9 +2,9 @@
 
 import contextlib
 import os
+import re
 import shlex
 import shutil
-import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -53,8 +53,10 @@ def print_result(text: str, place: str) -> bool:
 
 def command_line(*words: str | Path) -> str:
     """Return words as the system's shell reads them."""
-    texts = list(map(str, words))
-    return subprocess.list2cmdline(texts) if os.name == "nt" else shlex.join(texts)
+    if os.name != "nt":
+        return shlex.join(map(str, words))
+    # PowerShell takes a comma for the end of a word.
+    return " ".join(text if re.fullmatch(r"[\w.:\\/=~-]+", text) else f'"{text}"' for text in map(str, words))
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ import backends
 from lenet.data import load as read_data
 from lenet.errors import UserError, notice
 from lenet.storage.run import BEST, AnyPath, Run
-from lenet.system.files import move_aside, sync, writing
+from lenet.system.files import move_aside, rename, sync, writing
 from lenet.use import forward
 
 # Ending -> the module of lenet.use.formats that writes it, and the framework that it needs.
@@ -98,4 +98,4 @@ def put(made: Path, path: Path) -> None:
         path.rmdir()
     if path.exists():
         notice(f"the old {path} was renamed to {move_aside(path)}")
-    made.rename(path)
+    rename(made, path)
