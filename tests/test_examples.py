@@ -18,7 +18,7 @@ from lenet.settings import Settings
 from lenet.system.machine import cores
 
 STOCK = [name for name in FRAMEWORKS if name != "jax"]
-SAME_AT_FIRST = {"LastBatch", "LossOfProbabilities", "RunningAccuracy"}
+SAME_AT_FIRST = {"AddedGradients", "LastBatch", "LossOfProbabilities", "RunningAccuracy"}
 SHORT = {"EpsilonAfterCorrection"}  # the others are in make torture
 COUNT = """
 import sys
