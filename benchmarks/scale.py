@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 
 import lenet
 from benchmarks.throughput import PROJECT
+from docs.front import write
 from lenet.config import load
 from lenet.dataset import MNIST
 from lenet.settings import Settings
@@ -33,10 +34,10 @@ Costs = dict[str, tuple[float, float]]  # what is done -> seconds, MB
 
 
 def main() -> None:
-    """Measure every size, print the table, and draw it if a path is given."""
+    """Measure every size, print the table, and draw it if that is asked."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, nargs="+", default=[100, 1_000, 10_000])
-    parser.add_argument("--picture", type=Path, help="SVG file to draw")
+    parser.add_argument("--picture", action="store_true", help="draw docs/scale-light.svg and docs/scale-dark.svg")
     flags = parser.parse_args()
     costs = {}
     for count in flags.runs:
@@ -45,7 +46,7 @@ def main() -> None:
         print(count, costs[count], file=sys.stderr)
     print(table(costs))
     if flags.picture:
-        flags.picture.write_text(render((5.2, 3.6), draw, costs), encoding="utf-8")
+        write("scale", render((5.2, 3.2), draw, costs))
 
 
 def measure(folder: Path, count: int) -> Costs:
@@ -125,8 +126,9 @@ def draw(figure: Figure, costs: dict[int, Costs]) -> None:
     axes = figure.subplots()
     for name in ("plan", "go on", "report"):
         axes.plot([*costs], [cost[name][0] for cost in costs.values()], "o-", label=name)
-    axes.set(xlabel="runs", ylabel="seconds", xscale="log", yscale="log")
-    axes.grid(which="both", linewidth=0.5)
+    axes.set(xlabel="runs", ylabel="seconds", xlim=0, ylim=0)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.grid(linewidth=0.5)
     figure.legend(loc="outside lower center", ncols=3, fontsize=8)
 
 
