@@ -1,7 +1,7 @@
 """Writes what the documentation takes from the program: python -m docs.make.
 
-docs/flags.md is made from the parser of main.py, the code in docs/learn.md is cut from the files that it names, and
-docs/learn.html is docs/learn.md with the frameworks side by side.
+docs/flags.md is made from the parser of main.py. The code in docs/learn.md is cut from the files that it names, its
+table is made from docs/differences.jsonl. docs/learn.html is docs/learn.md with the frameworks side by side.
 """
 
 import html
@@ -10,12 +10,16 @@ import textwrap
 from pathlib import Path
 
 import main
+from benchmarks.differences.__main__ import table
+from benchmarks.results import read
 from lenet.study import page
 
 PROJECT = Path(__file__).parents[1]
 DOCS = PROJECT / "docs"
 # "**JAX**", then "<!-- file | how the first line begins | how the last line begins -->", then the code.
 PIECE = re.compile(r"\*\*(?P<name>\w+)\*\*\n\n<!-- (?P<source>.*?) -->\n```python\n(?P<code>.*?)```\n\n?", re.DOTALL)
+# "<!-- file -->", then the table of what was measured.
+TABLE = re.compile(r"<!-- (?P<source>docs/\S+\.jsonl) -->\n(?:\|.*\n)*")
 STYLE = """
 <style>
 body { max-width: 1600px; } body > p, body > ul, body > table { max-width: 900px; }
@@ -33,7 +37,7 @@ body:not(:has(#show-keras:checked)) .keras, body:not(:has(#show-jax:checked)) .j
 
 def make() -> dict[Path, str]:
     """Return the content of every file that is made."""
-    learn = PIECE.sub(_recut, (DOCS / "learn.md").read_text(encoding="utf-8"))
+    learn = TABLE.sub(_fill, PIECE.sub(_recut, (DOCS / "learn.md").read_text(encoding="utf-8")))
     return {DOCS / "flags.md": flags(), DOCS / "learn.md": learn, DOCS / "learn.html": learn_page(learn)}
 
 
@@ -56,6 +60,10 @@ def flags() -> str:
 def _recut(piece: re.Match[str]) -> str:
     code = cut(*piece["source"].split(" | "))
     return f"**{piece['name']}**\n\n<!-- {piece['source']} -->\n```python\n{code}```\n\n"
+
+
+def _fill(found: re.Match[str]) -> str:
+    return f"<!-- {found['source']} -->\n{table(read(PROJECT / found['source']))}\n"
 
 
 def cut(file: str, first: str, last: str) -> str:

@@ -44,7 +44,7 @@ def key_of(kind: type[Experiment]) -> str:
 
 
 def table(done: list[dict[str, Any]]) -> str:
-    """A row a difference, as Markdown: means over the seeds."""
+    """Return a row for each difference, as Markdown: means over the seeds, after ± their standard deviation."""
     rows = [
         [
             "framework default",
@@ -67,9 +67,9 @@ def table(done: list[dict[str, Any]]) -> str:
             )
             row.append("the same" if apart == 0 else f"{own:.3f} → {left:.3f} ({apart:.1e})")
         changes = [100 * (pairs[1][seed][kind.compared] - pairs[0][seed][kind.compared]) for seed in seeds]
-        deviation = statistics.stdev(changes) if len(changes) > 1 else 0
+        deviation = f" ± {statistics.stdev(changes):.2f}" if len(changes) > 1 else ""
         told = " (training accuracy)" if kind.compared == "told_accuracy" else ""
-        row.append(f"{statistics.mean(changes):+.2f} ± {deviation:.2f}{told}" if any(changes) else "the same")
+        row.append(f"{statistics.mean(changes):+.2f}{deviation}{told}" if any(changes) else "the same")
         rows.append(row)
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
