@@ -17,15 +17,18 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import lenet
 from benchmarks.throughput import PROJECT
+from lenet.settings import Settings
 from lenet.study.cluster import Cluster
 from lenet.study.work import Local
 
 CONTENDERS = {"one local job of two threads": ("--jobs", "1", "--threads", "2")}
 CONTENDERS |= {"two local jobs of one thread": ("--jobs", "2", "--threads", "1")}
 TASKS = 40
+READY_SECONDS = 60
 
 
 def main() -> None:
@@ -36,7 +39,7 @@ def main() -> None:
     parser.add_argument("--train_num", type=int, default=200, help="steps of each (%(default)s)")
     flags = parser.parse_args()
     with ExitStack() as stack:
-        address = stack.enter_context(started("scheduler", "--host", "127.0.0.1", "--port", "0"))
+        _, address = stack.enter_context(started("scheduler", "--host", "127.0.0.1", "--port", "0"))
         for _ in range(2):
             stack.enter_context(started("worker", address, "--nthreads", "1", "--no-nanny"))
         contenders = {"two Dask workers of one thread": ("--cluster", address), **CONTENDERS}
@@ -51,8 +54,8 @@ def main() -> None:
 
 
 @contextmanager
-def started(role: str, *arguments: str) -> Iterator[str]:
-    """While it is entered, Dask's scheduler or worker runs; yields the address that it tells."""
+def started(role: str, *arguments: str, **environment: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """While it is entered, Dask's scheduler or worker runs; yields its process and the scheduler's address."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         path = Path(folder, "log")
         log = stack.enter_context(path.open("w"))
@@ -60,15 +63,23 @@ def started(role: str, *arguments: str) -> Iterator[str]:
             [sys.executable, "-m", f"distributed.cli.dask_{role}", *arguments, "--no-dashboard"],
             stderr=log,
             cwd=folder,
-            env=os.environ | {"PYTHONPATH": str(PROJECT)},
+            env=os.environ | {"PYTHONPATH": str(PROJECT)} | environment,
         )
         stack.enter_context(process)
         stack.callback(process.kill)
+        deadline = time.monotonic() + READY_SECONDS
         while not (found := re.search(r"(?:Scheduler at|Registered to):\s+(tcp://\S+)", path.read_text())):
-            if process.poll() is not None:
-                sys.exit(path.read_text())
-            time.sleep(0.1)
-        yield found[1]
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(path.read_text())
+            time.sleep(0.05)
+        yield process, found[1]
+
+
+def task_of(settings: Settings, log_dir: str | Path, steps: int) -> dict[str, Any]:
+    """Return what a report sends to a run's process: it trains in PyTorch on one thread."""
+    task = {"settings": dataclasses.asdict(settings), "framework": "pytorch", "steps": steps, "log_dir": str(log_dir)}
+    task |= {"data": None, "keep": "all", "save_every": 500, "log": "all", "device": "cpu", "threads": 1}
+    return task | {"command": ["main.py"]}
 
 
 def study(runs: int, steps: int, *where: str) -> float:
@@ -85,9 +96,7 @@ def overhead(address: str) -> float:
     """Return the median of what a worker takes more than a local job, in seconds, for a run that is complete."""
     with tempfile.TemporaryDirectory() as folder:
         run = lenet.train("lenet5", steps=1, framework="pytorch", log_dir=folder)
-        task = {"settings": dataclasses.asdict(run.checkpoint.settings), "framework": "pytorch", "steps": 1}
-        task |= {"log_dir": folder, "data": None, "keep": "all", "save_every": 500, "log": "all", "threads": 1}
-        task |= {"device": "cpu", "command": ["main.py"]}
+        task = task_of(run.checkpoint.settings, folder, 1)
         differences = []
         with closing(Cluster(address, Path(folder), ["numpy"])) as cluster, closing(Local(1)) as local:
             for _ in range(TASKS):

@@ -1,6 +1,5 @@
 """Each framework runs in a process of its own, which is started once and asked to do what a test wants of it."""
 
-import dataclasses
 import gzip
 import multiprocessing
 import os
@@ -19,8 +18,6 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 
 import backends
 from lenet.config import CONFIGS, load
-from lenet.dataset import MNIST
-from lenet.settings import Settings
 from lenet.storage.checkpoint import Checkpoint
 from lenet.storage.curves import EventWriter
 
@@ -156,14 +153,6 @@ def report(data_flags):
         return subprocess.Popen([str(word) for word in command], env={**os.environ, **environment}, **pipes)
 
     return start
-
-
-def task_of(config, log_dir, steps):
-    """A run's settings, and what a report sends to its process: it trains in PyTorch on one thread."""
-    settings = Settings.of(load(config), MNIST)
-    task = {"settings": dataclasses.asdict(settings), "framework": "pytorch", "steps": steps, "log_dir": str(log_dir)}
-    task |= {"data": None, "keep": "all", "save_every": 500, "log": "all", "device": "cpu", "threads": 1}
-    return settings, task | {"command": ["main.py"]}
 
 
 def notices(err):

@@ -6,15 +6,16 @@ import os
 import random
 import re
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
-from conftest import PROJECT, notices, same_tensors, task_of
+from conftest import PROJECT, notices, same_tensors
 
+from benchmarks.cluster import started, task_of
+from lenet.config import load
+from lenet.dataset import MNIST
 from lenet.errors import UserError
+from lenet.settings import Settings
 from lenet.storage.curves import read_curves
 from lenet.storage.run import Run
 from lenet.study import cluster
@@ -28,44 +29,21 @@ pytestmark = [
     pytest.mark.framework,
     pytest.mark.skipif(not importlib.util.find_spec("distributed"), reason="Dask is not installed"),
 ]
-SECONDS = 60  # until a process is ready
+SECONDS = 60  # until runs have ended
 FLAGS = ("--config", "lenet5", "--framework", "pytorch", "--threads", 1)
 
 
-@contextlib.contextmanager
-def started(command, ready, folder=PROJECT, **environment):
-    """Start a process; yields it, and what `ready` finds in its stderr."""
-    paths = os.pathsep.join(filter(None, [environment.pop("PYTHONPATH", str(PROJECT)), ""]))
-    settings = {**os.environ, "PYTHONPATH": paths.strip(os.pathsep), **environment}
-    log = Path(folder, f"log-{time.monotonic_ns()}")
-    with log.open("w") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=file, env=settings, cwd=folder)
-    try:
-        deadline = time.monotonic() + SECONDS
-        while not (found := re.search(ready, log.read_text())):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.05)
-        yield process, found[found.re.groups and 1]
-    finally:
-        process.kill()
-        process.wait()
-
-
 @pytest.fixture
-def scheduler(tmp_path, request):
+def scheduler(request):
     """The process and the address of a scheduler on this machine; the parameter is what Dask calls allowed-failures."""
-    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
-    (tmp_path / "dask").mkdir()
     settings = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": getattr(request, "param", "3")}
-    with started([*command, "--no-dashboard"], r"Scheduler at:\s+(tcp://\S+)", tmp_path / "dask", **settings) as found:
+    with started("scheduler", "--host", "127.0.0.1", "--port", "0", **settings) as found:
         yield found
 
 
-def worker(address, folder, threads=1, **environment):
-    """Start a worker; yields its process."""
-    command = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", str(threads), "--no-nanny"]
-    return started([*command, "--no-dashboard"], r"Registered to:", folder / "dask", **environment)
+def worker(address, threads=1, **environment):
+    """Start a worker; yields its process, and the address."""
+    return started("worker", address, "--nthreads", str(threads), "--no-nanny", **environment)
 
 
 def test_a_cluster_trains_the_runs_that_this_machine_trains(report, scheduler, tmp_path, repeats):
@@ -73,7 +51,7 @@ def test_a_cluster_trains_the_runs_that_this_machine_trains(report, scheduler, t
     local, seeds = tmp_path / "local", repeats(1, 4)
     flags = (*FLAGS, "--seeds", seeds, "--set", "dense=[84],[10]")
     assert report(*flags, "--log_dir", local).wait() == 0
-    with worker(address, tmp_path), worker(address, tmp_path):
+    with worker(address), worker(address):
         process = report(*flags, "--cluster", address, "--log_dir", tmp_path / "there")
         out, err = process.communicate()
     assert (process.returncode, notices(err)) == (0, [])
@@ -93,14 +71,14 @@ def test_a_killed_worker_loses_nothing_and_no_run_is_trained_twice(report, sched
     generator = random.Random(0)
     flags = (*FLAGS, "--seeds", seeds, "--train_num", steps, "--save_every", 50, "--cluster", address)
     with contextlib.ExitStack() as stack:
-        workers = [stack.enter_context(worker(address, tmp_path))[0] for _ in range(2)]
+        workers = [stack.enter_context(worker(address))[0] for _ in range(2)]
         process = report(*flags, "--log_dir", tmp_path / "there")
         for _ in range(kills):
             time.sleep(generator.uniform(1, 5))
             assert process.poll() is None, process.communicate()
             victim = workers.pop(generator.randrange(len(workers)))
             victim.send_signal(signal.SIGKILL)
-            workers.append(stack.enter_context(worker(address, tmp_path))[0])
+            workers.append(stack.enter_context(worker(address))[0])
         _, err = process.communicate()
         assert process.returncode == 0, err
     assert "Traceback" not in err
@@ -118,14 +96,14 @@ def test_a_killed_worker_loses_nothing_and_no_run_is_trained_twice(report, sched
 def test_a_new_worker_goes_on_with_the_run_of_the_only_one_that_was_killed(report, scheduler, tmp_path):
     _, address = scheduler
     flags = (*FLAGS[:-2], "--seeds", 2, "--train_num", 400, "--save_every", 50, "--cluster", address)
-    with worker(address, tmp_path, threads=2) as (first, _):
+    with worker(address, threads=2) as (first, _):
         process = report(*flags, "--log_dir", tmp_path / "there")
         while not [*(tmp_path / "there").glob("*/pytorch/seed-?/checkpoint.safetensors")]:
             assert process.poll() is None, process.communicate()
             time.sleep(0.05)
         first.kill()
         first.wait()
-        with worker(address, tmp_path, threads=2):
+        with worker(address, threads=2):
             _, err = process.communicate(timeout=SECONDS)
     assert (process.returncode, "Traceback" in err) == (0, False), err
     assert len([*(tmp_path / "there").glob("*/pytorch/seed-?/result.json")]) == 2
@@ -136,7 +114,7 @@ def test_a_run_that_ends_every_worker_is_named(scheduler, monkeypatch, tmp_path)
     _, address = scheduler
     monkeypatch.setattr(cluster, "MOST_LOSSES", 2)
     monkeypatch.setattr(cluster, "run_on_worker", lambda *_: os._exit(1))
-    with worker(address, tmp_path), worker(address, tmp_path):
+    with worker(address), worker(address):
         found = Cluster(address, tmp_path / "there", ["numpy"])
         answers = []
         for left in (2, 1):
@@ -157,7 +135,8 @@ def test_a_worker_that_stops_a_run_by_mistake_can_train_it_later(monkeypatch, tm
     # As a network's file system may do, it does not show the lock of the report for a while.
     monkeypatch.setattr("distributed.get_worker", lambda: None)
     monkeypatch.setattr(worker_module, "WATCH_SECONDS", 0.05)
-    settings, task = task_of("lenet5", tmp_path, 2)
+    settings = Settings.of(load("lenet5"), MNIST)
+    task = task_of(settings, tmp_path, 2)
     probe = tmp_path / "probe"
     assert run_on_worker(task, str(probe)) == Outcome(held=True)
     with lock(probe):
@@ -176,7 +155,7 @@ def test_ctrl_c_saves_every_run_and_a_lost_scheduler_is_said(report, scheduler, 
             time.sleep(0.05)
         return process
 
-    with worker(address, tmp_path), worker(address, tmp_path):
+    with worker(address), worker(address):
         process = training()
         while not all(any(read_curves(path)) for path in (tmp_path / "there").glob("*/pytorch/seed-?/train")):
             time.sleep(0.05)
@@ -202,7 +181,7 @@ def test_ctrl_c_saves_every_run_and_a_lost_scheduler_is_said(report, scheduler, 
 def test_the_runs_of_a_report_that_is_killed_save_and_end(report, scheduler, tmp_path):
     _, address = scheduler
     flags = (*FLAGS, "--seeds", 1, "--train_num", 100_000, "--cluster", address, "--log_dir", tmp_path / "there")
-    with worker(address, tmp_path):
+    with worker(address):
         process = report(*flags)
         while not any(any(read_curves(path)) for path in (tmp_path / "there").glob("*/pytorch/seed-0/train")):
             assert process.poll() is None, process.communicate()
@@ -222,7 +201,7 @@ def test_a_worker_that_cannot_take_part_is_named(report, scheduler, tmp_path):
     flags = (*FLAGS, "--seeds", 1, "--cluster", address, "--log_dir", tmp_path / "there")
 
     def refused(**environment):
-        with worker(address, tmp_path, **environment):
+        with worker(address, **environment):
             process = report(*flags)
             out, err = process.communicate()
         assert (process.returncode, out, err.count("\n")) == (2, "", 1)

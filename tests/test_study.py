@@ -7,8 +7,12 @@ import sys
 import time
 
 import jobs
-from conftest import PROJECT, notices, run_folder, task_of
+from conftest import PROJECT, notices, run_folder
 
+from benchmarks.cluster import task_of
+from lenet.config import load
+from lenet.dataset import MNIST
+from lenet.settings import Settings
 from lenet.storage.curves import read_curves
 from lenet.storage.run import Run
 
@@ -95,7 +99,8 @@ def test_a_run_ignores_a_second_signal(tmp_path):
     # Who stops a whole service signals a run, and so does its report. A save that takes long: both come while it lasts.
     slow = "import os, runpy, time; sync = os.fsync; os.fsync = lambda file: (time.sleep(1), sync(file)); "
     code = f"{slow}runpy.run_module('lenet.study.child', run_name='__main__')"
-    settings, task = task_of("lenet5", tmp_path, 100_000)
+    settings = Settings.of(load("lenet5"), MNIST)
+    task = task_of(settings, tmp_path, 100_000)
     process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, text=True, cwd=PROJECT)
     print(json.dumps(task), file=process.stdin, flush=True)
     while not any(read_curves(path) for path in tmp_path.glob("*/pytorch/seed-0/train")):

@@ -32,7 +32,7 @@ def interrupt() -> Iterator[Interrupt]:
 
 
 def stop(number: int, _: FrameType | None) -> NoReturn:
-    """Turn the first signal into KeyboardInterrupt(number), which no `except Exception` catches; a second one kills."""
+    """Turn the first signal into KeyboardInterrupt(number), which no `except Exception` catches."""
     _handle(second)
     raise KeyboardInterrupt(signal.Signals(number))
 
