@@ -25,8 +25,7 @@ STYLE = """
 body { max-width: 1600px; } body > p, body > ul, body > table { max-width: 900px; }
 .columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 1rem; }
 .columns section { min-width: 0; } .columns h4 { margin: .5rem 0; }
-.columns pre, .columns code { white-space: pre; }
-.columns pre { margin: 0; padding: .6rem; font-size: 12.5px; line-height: 1.45; overflow-x: auto; }
+.columns pre { margin: 0; white-space: pre; padding: .6rem; font-size: 12.5px; line-height: 1.45; overflow-x: auto; }
 .choice { position: sticky; top: 0; padding: .5rem 0; background: var(--page); } .choice label { margin-right: 1rem; }
 body:not(:has(#show-pytorch:checked)) .pytorch, body:not(:has(#show-tensorflow:checked)) .tensorflow,
 body:not(:has(#show-keras:checked)) .keras, body:not(:has(#show-jax:checked)) .jax { display: none; }

@@ -6,6 +6,7 @@ in processes of their own: as the project does it, and with the habit.
 
 import argparse
 import json
+import re
 import statistics
 from pathlib import Path
 from typing import Any
@@ -65,13 +66,16 @@ def table(done: list[dict[str, Any]]) -> str:
             apart = statistics.mean(
                 abs(pairs[1][seed][f"cross_entropy_{step}"] - pairs[0][seed][f"cross_entropy_{step}"]) for seed in seeds
             )
-            row.append("the same" if apart == 0 else f"{own:.3f} → {left:.3f} ({apart:.1e})")
+            distance = f"{apart:.3f}" if apart >= 0.001 else f"{apart:.1e}"
+            change = f"{own:.3f}\N{NO-BREAK SPACE}→\N{NO-BREAK SPACE}{left:.3f}"
+            row.append("the same" if apart == 0 else f"{change} ({distance})")
         changes = [100 * (pairs[1][seed][kind.compared] - pairs[0][seed][kind.compared]) for seed in seeds]
         deviation = f" ± {statistics.stdev(changes):.2f}" if len(changes) > 1 else ""
         told = " (training accuracy)" if kind.compared == "told_accuracy" else ""
         row.append(f"{statistics.mean(changes):+.2f}{deviation}{told}" if any(changes) else "the same")
         rows.append(row)
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    # A minus sign in exponents: browsers break lines after a hyphen.
+    return re.sub(r"(?<=\de)-(?=\d)", "\N{MINUS SIGN}", "\n".join(f"| {' | '.join(row)} |" for row in rows))
 
 
 def by_seed(done: list[dict[str, Any]], run: str) -> dict[int, dict[str, Any]]:

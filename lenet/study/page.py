@@ -25,7 +25,7 @@ th { background: var(--shade); }
 th:first-child, td:first-child { font-weight: 600; text-align: left; }
 th[aria-sort]::after { content: " ↓"; } th[aria-sort="ascending"]::after { content: " ↑"; }
 a { color: inherit; }
-pre, code { background: var(--shade); white-space: pre-wrap; }
+pre, code { background: var(--shade); } pre { white-space: pre-wrap; }
 @media (max-width: 700px) { /* a row of a table is a list of its cells, each after its column's name */
   thead { display: none; } table, tbody, tr { display: block; } tr { margin-bottom: .8rem; }
   td { display: flex; justify-content: space-between; gap: 1rem; } td:empty { display: none; }
