@@ -38,8 +38,8 @@ def set_up_torch(device: str, threads: int, name: str = "PyTorch") -> str:
 
     device = choose_device(device, torch.cuda.is_available, name)
     torch.set_num_threads(threads)
-    torch.backends.fp32_precision = "ieee"  # type: ignore[attr-defined]  # products, as is PyTorch's default
-    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]  # which is TF32 on a GPU
+    torch.backends.fp32_precision = "ieee"  # type: ignore[attr-defined]  # of all operations
+    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]  # TF32 by default; torch 2.11 does not let it follow
     torch.backends.cudnn.deterministic = True
     return device
 

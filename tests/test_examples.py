@@ -105,4 +105,6 @@ def test_the_table_of_differences_is_their_means():
             figures = {"cross_entropy_1": value, "cross_entropy_40": 0.25, "test_accuracy": value, "told_accuracy": 1}
             done.append({"run": key_of(each), "seed": seed} | figures)
     (row,) = (line for line in table(done).splitlines() if "flattens" in line)
-    assert row.endswith("| pytorch | 0.600 → 0.800 (2.0e-01) | the same | +20.00 ± 7.07 |")
+    assert row.endswith(
+        "| pytorch | 0.600\N{NO-BREAK SPACE}→\N{NO-BREAK SPACE}0.800 (0.200) | the same | +20.00 ± 7.07 |"
+    )

@@ -48,7 +48,7 @@ def table(done: list[dict[str, Any]]) -> str:
     """Return a row for each difference, as Markdown: means over the seeds, after ± their standard deviation."""
     rows = [
         [
-            "framework default",
+            "what is changed",
             "framework",
             "cross-entropy after 1 step",
             "after 40 steps",
@@ -72,7 +72,7 @@ def table(done: list[dict[str, Any]]) -> str:
         changes = [100 * (pairs[1][seed][kind.compared] - pairs[0][seed][kind.compared]) for seed in seeds]
         deviation = f" ± {statistics.stdev(changes):.2f}" if len(changes) > 1 else ""
         told = " (training accuracy)" if kind.compared == "told_accuracy" else ""
-        row.append(f"{statistics.mean(changes):+.2f}{deviation}{told}" if any(changes) else "the same")
+        row.append(f"{round(statistics.mean(changes), 2) + 0:+.2f}{deviation}{told}" if any(changes) else "the same")
         rows.append(row)
     # A minus sign in exponents: browsers break lines after a hyphen.
     return re.sub(r"(?<=\de)-(?=\d)", "\N{MINUS SIGN}", "\n".join(f"| {' | '.join(row)} |" for row in rows))

@@ -107,7 +107,7 @@ class OtherSeed(Experiment):
 
 
 class InitialOfPyTorch(Experiment):
-    """nn.Conv2d and nn.Linear draw kernels and biases uniformly, up to 1/√n for an output of n inputs."""
+    """nn.Conv2d and nn.Linear draw kernels and biases uniformly between ±1/√n, where an output has n inputs."""
 
     def start(self, backend: Backend) -> TrainingState:
         """Keep what the module was built with."""
@@ -137,7 +137,7 @@ class InitialOfKeras(Experiment):
 
 
 class LearningRate(Experiment):
-    """Adam's default learning rate is 1e-3 in PyTorch and Keras; the 2017 report has 1e-4."""
+    """Adam's default learning rate is 1e-3 in PyTorch and Keras; `lenet` has 1e-4."""
 
     def learning_rate(self, step: int) -> float:  # noqa: ARG002
         """Return Adam's default."""
@@ -240,7 +240,7 @@ class LastBatch(Experiment):
 
 
 class FlattenOrder(Experiment):
-    """PyTorch flattens [channels, height, width], the others [height, width, channels]: move trained kernels."""
+    """PyTorch flattens [channels, height, width], the others channels last: the random kernel meets other pixels."""
 
     def start(self, backend: Backend) -> TrainingState:
         """Move the rows of the first dense kernel as that order would."""
@@ -321,7 +321,7 @@ class Normalization(Experiment):
 
 
 class SideOfPadding(Experiment):
-    """SAME pads an odd pixel at the end of a side. PyTorch's pools are padded by hand: at the start, windows shift."""
+    """SAME puts an odd row of padding at the end of a side. Padded by hand at the start, each window shifts."""
 
     config = "add_conv"
 
