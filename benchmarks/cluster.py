@@ -79,7 +79,7 @@ def task_of(settings: Settings, log_dir: str | Path, steps: int) -> dict[str, An
     """Return what a report sends to a run's process: it trains in PyTorch on one thread."""
     task = {"settings": dataclasses.asdict(settings), "framework": "pytorch", "steps": steps, "log_dir": str(log_dir)}
     task |= {"data": None, "keep": "all", "save_every": 500, "log": "all", "device": "cpu", "threads": 1}
-    return task | {"command": ["main.py"]}
+    return task | {"keras_engine": "tensorflow", "command": ["main.py"]}
 
 
 def study(runs: int, steps: int, *where: str) -> float:

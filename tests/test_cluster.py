@@ -11,6 +11,7 @@ import time
 import pytest
 from conftest import PROJECT, notices, same_tensors
 
+import lenet
 from benchmarks.cluster import started, task_of
 from lenet.config import load
 from lenet.dataset import MNIST
@@ -219,6 +220,24 @@ def test_a_worker_that_cannot_take_part_is_named(report, scheduler, tmp_path):
         r"the worker tcp://\S+ has torch 2\.0\.0, but this machine has 2\.\S+; install the same version", err
     )
     assert not [*tmp_path.glob("there/lenet5*")]
+
+
+def test_mnist_may_be_named(scheduler, tmp_path):
+    _, address = scheduler
+    with worker(address):
+        done = lenet.report("lenet5", steps=1, cluster=address, data="mnist", log_dir=tmp_path, dry_run=True)
+    assert done.errors == {}
+
+
+def test_keras_computes_on_the_engine_of_the_report(report, scheduler, tmp_path):
+    _, address = scheduler
+    flags = ("--config", "lenet5", "--framework", "keras", "--seeds", 1, "--cluster", address, "--log_dir", tmp_path)
+    with worker(address, KERAS_BACKEND="tensorflow"):
+        process = report(*flags, KERAS_BACKEND="torch")
+        _, err = process.communicate()
+    assert process.returncode == 0, err
+    (path,) = tmp_path.glob("*/keras/seed-0")
+    assert Run.at(path).result["engine"] == "torch"
 
 
 def test_a_scheduler_that_is_not_there_and_one_without_workers(scheduler, monkeypatch, tmp_path):

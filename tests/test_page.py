@@ -73,7 +73,7 @@ def make(data, tmp_path):
             differing = {key: values[i if len(values) == len(frameworks) else n] for key, values in more.items()}
             run.write(np.full((10_000, 10), 0.1), result | {"versions": {}} | differing)
         plan = Plan.of(settings, frameworks, steps, log_dir)
-        done = study.make(plan, Local(1), data, {}, ["main.py", "--data_dir", "a b"])
+        done = study.train_and_report(plan, Local(1), data, {}, ["main.py", "--data_dir", "a b"])
         assert (done.page, done.errors) == (log_dir / "report/report.html", {})
         return (log_dir / "report/report.md").read_text()
 

@@ -152,13 +152,13 @@ def test_a_run_needs_no_file_of_its_config(small_data, tmp_path, capsys):
     settings = Settings.of(own, data.info)
     config.unlink()
     flags = {"data": str(small_data), "device": "cpu", "threads": 1, "save_every": 500, "log": "all"}
-    flags |= {"log_dir": str(tmp_path), "keep": "all", "command": ["make"]}
-    done = study.make(Plan.of([settings], ["pytorch"], 3, tmp_path), Local(1), data, flags, ["make"])
+    flags |= {"log_dir": str(tmp_path), "keep": "all", "keras_engine": "tensorflow", "command": ["make"]}
+    done = study.train_and_report(Plan.of([settings], ["pytorch"], 3, tmp_path), Local(1), data, flags, ["make"])
     run = Run.of(tmp_path, settings, "pytorch")
     assert done[:2] == (tmp_path / "report/report.html", {})
     assert (run.checkpoint.settings, run.checkpoint.state.step) == (settings, 3)
     greedy = dataclasses.replace(settings, training=Training(batch_size=500))
-    done = study.make(Plan.of([greedy], ["pytorch"], 3, tmp_path), Local(1), data, flags, [])
+    done = study.train_and_report(Plan.of([greedy], ["pytorch"], 3, tmp_path), Local(1), data, flags, [])
     error = "batch size 500: only 200 training images are left after 22 are held out; "
     error += "choose a smaller --batch_size"
     assert done[:2] == (None, {Run.of(tmp_path, greedy, "pytorch"): error})

@@ -1,6 +1,8 @@
 """--report: no run is trained twice, none is moved, and a report that is stopped goes on."""
 
+import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from lenet.dataset import MNIST
 from lenet.settings import Settings
 from lenet.storage.curves import read_curves
 from lenet.storage.run import Run
+from lenet.study.process import Outcome, Processes
 
 STEPS = 1000  # of a run that is killed before its end
 SECONDS = 10  # until a run whose report was killed has saved
@@ -93,6 +96,16 @@ def test_sigterm_ends_a_report_and_what_it_runs(report, tmp_path):
     assert not run.is_held
     assert run.checkpoint.state.step > 0
     assert not [*tmp_path.glob("*/pytorch/seed-1")]
+
+
+def test_a_run_whose_process_cannot_be_started_fails_alone(monkeypatch):
+    def full(*_, **__):
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    processes = Processes()
+    monkeypatch.setattr(subprocess, "Popen", full)
+    error = "cannot be started: Resource temporarily unavailable; choose fewer --jobs"
+    assert processes.train({}) == Outcome(error)
 
 
 def test_a_run_ignores_a_second_signal(tmp_path):

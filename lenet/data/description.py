@@ -16,7 +16,7 @@ from lenet.errors import UserError, notice
 from lenet.settings import Settings, to_text
 from lenet.storage.run import AnyPath
 from lenet.storage.selection import Selection
-from lenet.system.files import replacing, writing
+from lenet.system.files import log_folder, replacing
 from lenet.system.streams import printable
 
 EXAMPLES = 12  # of each class on the sheet
@@ -50,11 +50,11 @@ def describe(
     which = Selection(Path(log_dir), "", load, config, changes, seed, precision, validation)
     dataset = read_data(data, image_size=image_size, like=which.known, log_dir=log_dir)
     _, start = which.start(dataset.info, training=True)
+    description = text(dataset, start.settings)
     try:
         dataset.require(start.settings.training.batch_size, start.settings.validation)
     except UserError as error:
         notice(f"this cannot be trained yet: {error}")
-    description = text(dataset, start.settings)
     sheet = Path(log_dir, FOLDER, f"{dataset.info.name}.png")
     try:
         write_sheet(dataset, sheet)
@@ -146,7 +146,7 @@ def write_sheet(dataset: Dataset, path: Path) -> None:
             example = Image.fromarray(images[n, ..., 0] if channels == 1 else images[n])
             method = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BOX
             sheet.paste(example.resize(size, method), (NAME_WIDTH + column * wide, top))
-    with writing(path.parent, "choose another --log_dir"):
+    with log_folder(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         sheet.save(temporary, "PNG")

@@ -15,7 +15,7 @@ from lenet.log import PARTS
 from lenet.settings import Settings
 from lenet.storage.checkpoint import Checkpoint
 from lenet.storage.curves import Curve, copy_events, read_curves
-from lenet.system.files import TEMPORARY, copy, is_locked, lock, move_aside, replacing, writing
+from lenet.system.files import TEMPORARY, copy, is_locked, lock, log_folder, move_aside, replacing, writing
 from lenet.system.streams import command_line
 
 if TYPE_CHECKING:
@@ -158,15 +158,14 @@ class Run:
 
     def lock(self) -> IO[str]:
         """Keep the folder to this process until the file that is returned is closed; UserError if it cannot be kept."""
-        try:
+        with log_folder(self.folder.parent):
             self.folder.parent.mkdir(parents=True, exist_ok=True)
-            return lock(self.folder.with_name(f"{self.folder.name}.lock"))
-        except BlockingIOError as error:
-            raise HeldError(f"{error} trains in {self.folder}; wait for it, or choose another --seed") from None
-        except OSError as error:
-            raise UserError(f"cannot write to the log folder: {error}; choose another with --log_dir") from None
+            try:
+                return lock(self.folder.with_name(f"{self.folder.name}.lock"))
+            except BlockingIOError as error:
+                raise HeldError(f"{error} trains in {self.folder}; wait for it, or choose another --seed") from None
 
-    def make_ready(self, source: "Run | None" = None, start: Checkpoint | None = None) -> None:
+    def make_ready(self, source: "Run | None", start: Checkpoint) -> None:
         """Make the folder, which is locked, ready for a run that goes on from `source`, or begins at step 0.
 
         `start` was read from the source. A run from step 0 moves a run that is here aside; a run that goes on from
@@ -176,7 +175,7 @@ class Run:
         with writing(self.folder):
             here = source is not None and source.path.resolve() == self.path.resolve()
             if here:
-                if (found := self.checkpoint).sha256 != (start and start.sha256):
+                if (found := self.checkpoint).sha256 != start.sha256:
                     raise UserError(f"another process has just trained in {self.folder}; start this one again")
                 self.keep_best(found)  # a process that was killed may have saved it without
             if source and not here and self.exists:
@@ -190,6 +189,6 @@ class Run:
             if source and not here:
                 for part in PARTS:
                     copy_events(source.folder / part, self.folder / part)
-                if start and source.has_best(start):
+                if source.has_best(start):
                     with replacing(self.folder / BEST) as temporary:
                         shutil.copyfile(source.folder / BEST, temporary)

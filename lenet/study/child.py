@@ -29,10 +29,12 @@ def main(
     keep: str,
     save_every: int,
     log: str,
+    keras_engine: str,
     image_size: int | tuple[int, int] | None = None,
     **machine: Any,
 ) -> int:
     """Bring the run to `steps`, from its checkpoint if it has one, and test it; HELD if another process trains it."""
+    os.environ["KERAS_BACKEND"] = keras_engine  # of the machine of the report
     wanted = read(Settings, settings)
     dataset = read_data(data, image_size=image_size, log_dir=log_dir)
     if dataset.info != wanted.data:

@@ -15,7 +15,7 @@ from typing import IO, Any
 from lenet.errors import UserError, notice, notice_once
 from lenet.study.process import Outcome
 from lenet.study.worker import examine, run_on_worker, versions
-from lenet.system.files import is_locked, lock, writing
+from lenet.system.files import is_locked, lock, log_folder
 
 PROBE = "probe-"  # how the name of the file begins that this process has locked
 CONNECT_SECONDS = 60
@@ -149,7 +149,7 @@ class Cluster:
 @contextmanager
 def locked(path: Path) -> Iterator[IO[str]]:
     """While it is entered, there is a file here that this process has locked, until it closes it."""
-    with writing(path, "choose another --log_dir"):
+    with log_folder(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         for old in path.parent.glob(f"{PROBE}*"):  # of a process that was killed
             with suppress(FileNotFoundError):  # another report removes it

@@ -103,11 +103,11 @@ def confusion(figure: Figure, labels: np.ndarray, predicted: np.ndarray, classes
 def mistakes(
     figure: Figure, images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]
 ) -> None:
-    """Draw the 25 most confident mistakes: true class, predicted class, probability."""
+    """Draw the most confident mistakes: true class, predicted class, probability."""
     predicted = probabilities.argmax(axis=1)
     surest = metrics.surest_mistakes(labels, probabilities)
     is_short = max(map(len, classes)) <= 2
-    for i, axes in enumerate(figure.subplots(5, 5).flat):
+    for i, axes in enumerate(figure.subplots(5, metrics.MISTAKES // 5).flat):
         axes.axis("off")
         if i < len(surest):
             n = surest[i]

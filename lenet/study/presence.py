@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO, Self
 
 from lenet.errors import UserError
-from lenet.system.files import is_locked, lock
+from lenet.system.files import is_locked, lock, log_folder
 
 BEAT_SECONDS = 4
 
@@ -33,11 +33,9 @@ class Presence:
             raise UserError(f"{text}; choose a --log_dir on a file system with locks")
 
     def __enter__(self) -> Self:
-        try:
+        with log_folder(self.path.parent):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._take()
-        except OSError as error:
-            raise UserError(f"cannot write to the log folder: {error}; choose another with --log_dir") from None
         self.thread.start()
         return self
 

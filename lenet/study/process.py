@@ -41,16 +41,20 @@ class Processes:
         own_group: dict[str, Any] = {"process_group": 0}
         if os.name == "nt":
             own_group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}  # type: ignore[attr-defined]
-        with subprocess.Popen(
-            [sys.executable, "-P", "-m", "lenet.study.child"],  # -P: no module comes from the current folder
-            stdin=subprocess.PIPE,  # stays open: its end tells the child that this process has ended
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            env=os.environ | {"PYTHONPATH": path},
-            **own_group,
-        ) as child:
+        try:
+            child = subprocess.Popen(
+                [sys.executable, "-P", "-m", "lenet.study.child"],  # -P: no module comes from the current folder
+                stdin=subprocess.PIPE,  # stays open: its end tells the child that this process has ended
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                env=os.environ | {"PYTHONPATH": path},
+                **own_group,
+            )
+        except OSError as error:  # too many processes, or too little memory for one more
+            return Outcome(f"cannot be started: {error.strerror}; choose fewer --jobs")
+        with child:
             assert child.stdin and child.stderr  # noqa: S101 - for mypy
             self.children.add(child)
             if self.stopped:  # it was started after the others were asked to stop

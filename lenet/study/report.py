@@ -20,6 +20,7 @@ from lenet.study.entry import Entry
 from lenet.study.member import Member
 from lenet.study.page import page
 from lenet.system.files import replacing
+from lenet.trainer import TEST_BATCH
 from lenet.use.formats import page as draw_page
 
 BASELINE = "lenet"  # or the first config, where it is not in the report
@@ -76,6 +77,7 @@ def write(
         conclusion=prose.conclusion(baseline, differences) if len(entries) <= SHOWN else "",
         prose={entry.name: prose.of_entry(entry, baseline, differences.get(entry.name)) for entry in shown},
         window=WINDOW,
+        test_batch=TEST_BATCH,
         labels=data.test.labels,
         mistakes={
             entry.name: min(MISTAKES, (entry.probabilities.argmax(1) != data.test.labels).sum()) for entry in shown

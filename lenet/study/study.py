@@ -11,7 +11,7 @@ import backends
 from lenet import config as config_file
 from lenet.api import ImageSize
 from lenet.data import load as read_data
-from lenet.dataset import Dataset
+from lenet.dataset import MNIST, Dataset
 from lenet.errors import notice, require_at_least, require_one_of
 from lenet.log import DETAILS
 from lenet.settings import Settings, to_text
@@ -22,7 +22,7 @@ from lenet.study.presence import Presence
 from lenet.study.work import Local, Workers
 from lenet.system.files import lock, move_aside, replacing, writing
 from lenet.system.interrupt import handling, stop
-from lenet.system.machine import cores, default_threads, importing
+from lenet.system.machine import DEVICES, cores, default_threads, importing
 from lenet.system.streams import command_line
 
 
@@ -67,6 +67,7 @@ def report(
     require_at_least(1, steps=steps, seeds=seeds, jobs=jobs, threads=threads, save_every=save_every)
     require_one_of(DETAILS, log=log)
     require_one_of(KEEP, keep=keep)
+    require_one_of(DEVICES, device=device)
     dataset = read_data(data, image_size=image_size, log_dir=log_dir)
     configs = [config] if isinstance(config, str | Path) else [*(config or config_file.without_schedule())]
     frameworks = [framework] if isinstance(framework, str) else [*(framework or sorted(backends.installed()))]
@@ -87,7 +88,8 @@ def report(
     if not cluster:
         threads = threads or min(default_threads(), max(1, cores() // jobs))
     there = Path.absolute if cluster else Path  # another machine works in another folder
-    flags: dict[str, Any] = {"data": data and str(there(Path(data))), "image_size": image_size}
+    place = None if dataset.info == MNIST else str(there(Path(data or "").expanduser()))  # MNIST is included
+    flags: dict[str, Any] = {"data": place, "image_size": image_size, "keras_engine": backends.keras_engine()[0]}
     flags |= {"log_dir": str(there(Path(log_dir))), "keep": keep}
     flags |= {"device": device, "threads": threads, "save_every": save_every, "log": log, "command": list(command)}
     packages = {"numpy"}.union(*map(backends.modules, frameworks))
@@ -95,13 +97,13 @@ def report(
     if cluster:
         from lenet.study.cluster import Cluster  # few have Dask
 
-        workers = Cluster(cluster, Path(log_dir), packages, flags["data"])
+        workers = Cluster(cluster, Path(log_dir), packages, place)
     else:
         workers = Local(jobs)
-    return make(plan, workers, dataset, flags, command, dry_run)
+    return train_and_report(plan, workers, dataset, flags, command, dry_run)
 
 
-def make(
+def train_and_report(
     plan: Plan,
     workers: Workers,
     data: Dataset,
@@ -114,7 +116,7 @@ def make(
     UserError, before anything is trained, if a folder has another run, or if the runs do not fit on the disk.
     """
     with importing("matplotlib"):  # which nothing else needs
-        from lenet.study import report
+        from lenet.study import report as page
 
     with handling(stop), contextlib.closing(workers):
         jobs = workers.count()
@@ -130,14 +132,14 @@ def make(
             others = f"other processes train {len(held)} of the runs, such as {held[0]}"
             notice(f"{others}; once they have ended, run the same command again if there is no report")
         done = [member for member in plan.members if member not in errors]
-        page = None
+        path = None
         if done and not held:
             folder = plan.log_dir / "report"
             with writing(folder), _lock(plan.log_dir):
                 _make_ready(folder, [f"{member}, {member.steps} steps" for member in plan.members])
-                report.write(folder, done, data, plan.varied, workers.place, command_line(*command), [*errors])
-            page = folder / "report.html"
-    return Report(page, {member.run: error for member, error in errors.items()}, text)
+                page.write(folder, done, data, plan.varied, workers.place, command_line(*command), [*errors])
+            path = folder / "report.html"
+    return Report(path, {member.run: error for member, error in errors.items()}, text)
 
 
 def _lock(log_dir: Path) -> IO[str]:

@@ -109,6 +109,16 @@ def writing(path: Path, advice: str = "files saved before are intact") -> Iterat
         raise UserError(f"{path} cannot be written: {reason}; {advice}", 1) from None
 
 
+@contextlib.contextmanager
+def log_folder(path: Path) -> Iterator[None]:
+    """Turn an OSError while something is made in a log folder into a UserError."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(f"cannot write to the log folder: {path}: {reason}; choose another with --log_dir") from None
+
+
 def lock(path: Path, wait: bool = False) -> IO[str]:
     """Return the file, locked and with this process's number in it, until it is closed or the process ends.
 
