@@ -51,7 +51,8 @@ def test(test: bool, **options: Any) -> int:  # noqa: ARG001
 def describe(describe: bool, framework: str = "", device: str = "", threads: int = 0, **options: Any) -> int:  # noqa: ARG001
     """Print what would be trained; that is the same in every framework and on every device."""
     description = lenet.describe(**options)
-    return print_text(description.text) or (print_place(description.sheet, "Examples:") if description.sheet else 0)
+    print_text(description.text)
+    return print_place(description.sheet, "Examples:") if description.sheet else 0
 
 
 def predict(predict: Sequence[Path], json: bool = False, save_prepared: Path | None = None, **options: Any) -> int:
@@ -76,7 +77,7 @@ def report(report: bool, **options: Any) -> int:  # noqa: ARG001
     return 1 if done.errors else 0
 
 
-def tensorboard(tensorboard: bool, log_dir: Path = Path("logs"), **_: Any) -> int:  # noqa: ARG001
+def tensorboard(tensorboard: bool, log_dir: Path = Path("logs"), changes: None = None) -> int:  # noqa: ARG001
     """Show the runs in TensorBoard, until Ctrl-C."""
     return view(log_dir)
 

@@ -91,8 +91,10 @@ def load(framework: str) -> "type[Backend]":
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     keep_freed_memory()
     try:
-        with importing(framework), silenced_stderr():
+        with importing(MODULES[framework]), silenced_stderr():
             backend: type[Backend] = importlib.import_module(f"backends.{framework}").LeNet
+    except UserError:
+        raise
     except Exception as error:  # whatever a damaged installation, or two that do not fit together, may raise
         lines = [line for line in str(error).splitlines() if re.match(r"\w*Error: ", line)] or str(error).split("\n")
         advice = f"install it again: pip install -r requirements/{framework}.txt"

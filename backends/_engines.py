@@ -39,7 +39,7 @@ def set_up_torch(device: str, threads: int, name: str = "PyTorch") -> str:
     device = choose_device(device, torch.cuda.is_available, name)
     torch.set_num_threads(threads)
     torch.backends.fp32_precision = "ieee"  # type: ignore[attr-defined]  # of all operations
-    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]  # TF32 by default; torch 2.11 does not let it follow
+    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]  # TF32 by default; in torch 2.11 the line above leaves it so
     torch.backends.cudnn.deterministic = True
     return device
 
@@ -60,13 +60,18 @@ def set_up_jax(device: str, threads: int, name: str = "JAX") -> str:
     return choose_device(device, lambda: jax.default_backend() == "gpu", name)
 
 
+def require_pools(engine: str, architecture: Architecture) -> None:
+    """Raise UserError for a pool that Keras computes otherwise on this engine."""
+    averaged = [conv.pool_window for conv in architecture.conv if conv.pool == "average"]
+    if engine == "torch" and max(averaged, default=0) > 2:
+        raise UserError("Keras on torch counts edge pixels twice in a wide average-pool; set KERAS_BACKEND=tensorflow")
+
+
 def set_up_keras(engine: str, architecture: Architecture, precision: str, device: str, threads: int) -> str:
     """Set up Keras's engine; returns the device. UserError if Keras cannot train this on it."""
     import keras
 
-    averaged = [conv.pool_window for conv in architecture.conv if conv.pool == "average"]
-    if engine == "torch" and max(averaged, default=0) > 2:
-        raise UserError("Keras on torch counts edge pixels twice in a wide average-pool; set KERAS_BACKEND=tensorflow")
+    require_pools(engine, architecture)
     if precision == "float64" and keras.backend.result_type("float64", "float32") != "float64":
         raise UserError(f"Keras on {engine} rounds float64 to float32; set KERAS_BACKEND=tensorflow")
     set_up = {"tensorflow": set_up_tensorflow, "torch": set_up_torch, "jax": set_up_jax}[engine]

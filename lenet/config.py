@@ -117,13 +117,17 @@ def grid(values: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
 
 
 def _index(table: Any, word: str) -> Any:
-    return range(len(table))[int(word)] if isinstance(table, list) else word
+    return [str(i) for i in range(len(table))].index(word) if isinstance(table, list) else word
 
 
 def _from_toml(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError):
+        pass
+    try:
+        return float(text)  # .001, which is none in TOML
+    except ValueError:
         return text
 
 

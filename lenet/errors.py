@@ -5,6 +5,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Iterable
+from numbers import Integral
 
 from lenet.system.interrupt import handling, stop
 from lenet.system.streams import print_line, printable
@@ -33,8 +34,10 @@ class HeldError(UserError):
 
 
 def require_at_least(least: int, **values: int | None) -> None:
-    """Raise UserError with the name of the first value that is less."""
+    """Raise UserError with the name of the first value that is less, or that is not a whole number."""
     for name, value in values.items():
+        if not isinstance(value, Integral | None):
+            raise UserError(f"{name}: must be a whole number, not {value!r}")
         if value is not None and value < least:
             raise UserError(f"{name}: must be {least} or more, not {value}")
 
@@ -65,7 +68,7 @@ def is_memory_full(error: Exception) -> bool:
 def exit_code(action: Callable[[], int], program: str = "lenet") -> int:
     """Return the exit code of an action; if it fails, print why in one line."""
     try:
-        with handling(stop):  # a container's first process would not hear SIGTERM without
+        with handling(stop):  # without a handler SIGTERM does nothing to a container's first process
             return action()
     except UserError as error:
         message, code = str(error), error.exit_code

@@ -128,6 +128,10 @@ def check(flags: argparse.Namespace, error: Callable[[str], Any]) -> None:
         error("--report trains and tests by itself, from --seeds: leave --train, --test, --load and --seed out")
     if len(asked) > 1:
         error(f"{' and '.join(asked)} do not go together; run them one after the other")
+    if flags.tensorboard and any(
+        value is not None for name, value in vars(flags).items() if name not in ("tensorboard", "log_dir")
+    ):
+        error("--tensorboard takes only --log_dir")
     if flags.describe and flags.load is True:
         error("--describe needs the path of a run after --load, or no --load")
     if len(flags.export or []) > 1:

@@ -62,7 +62,7 @@ class Settings:
         return Network(self.architecture, (height, width, channels), len(self.data.classes))
 
     def on(self, data: DatasetInfo) -> Self:
-        """Return the same on other data; where as many images are held out as by default, so they are there."""
+        """Return the same on other data; its default of held-out images, if this one has its own."""
         default = self.validation == self.data.validation_size
         return dataclasses.replace(self, data=data, validation=data.validation_size if default else self.validation)
 

@@ -68,7 +68,7 @@ class Trainer:
                         break
             if signalled.received and self.backend.step < last:
                 if self.backend.step > saved:
-                    self._save(run, log, validate=False)  # a stopped run is the one that was never stopped
+                    self._save(run, log, validate=False)  # no point that a run without a stop lacks
                 raise stopped(signalled.received, run, self.backend.step, last)
             # From here on a signal no longer stops the run: only the final test is left.
             of_validation = self._save(run, log)

@@ -115,6 +115,7 @@ OTHER = dataset.DatasetInfo("fashion-mnist~1a2b3c", "00", "11")
     [
         ({}, {}, "lenet"),
         ({"learning_rate": "1e-3"}, {}, "lenet,learning_rate=0.001"),
+        ({"learning_rate": ".001"}, {}, "lenet,learning_rate=0.001"),
         ({"learning_rate": "1e-4"}, {"seed": 7}, "lenet"),
         ({"dense": "[256]"}, {}, "lenet,dense=[256]"),
         ({"dense": [256, 128], "activation": "tanh"}, {}, "lenet,dense=[256,128],activation=tanh"),

@@ -202,7 +202,8 @@ def test_a_system_without_a_folder_for_temporary_files_is_told_so_in_one_line(pa
     environment = {**os.environ, "HOME": "/proc"}
     code, out, err = run(python(change, *flags), env=environment)
     assert (code, out, err.count("\n")) == (2, "", 1), err
-    assert f"main.py: {package} cannot be imported: " in err
+    assert err.startswith(f"main.py: {package} cannot be imported: ")
+    assert (err.count("cannot be imported"), "install it again" in err) == (1, False)
     assert "set the environment variable TMPDIR to a folder that can be written" in err
     assert not (tmp_path / "logs").exists()
     code, out, err = run(python("0", *flags), env=environment | {"TMPDIR": str(tmp_path)})

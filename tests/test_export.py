@@ -17,7 +17,7 @@ import jobs
 import numpy as np
 import pytest
 import reference
-from conftest import ARCHITECTURES, FRAMEWORKS, PROJECT, run_folder
+from conftest import ARCHITECTURES, FRAMEWORKS, PROJECT, Worker, run_folder
 
 import lenet
 from lenet import UserError
@@ -117,6 +117,16 @@ def test_every_padding_is_exported(file, pool, workers, process, tmp_path):
     worker = process if FILES[file][0] == "other" else workers[FILES[file][0]]
     worker.do(jobs.exported, run.folder, f"{tmp_path}/{file}")
     assert (tmp_path / file).exists()
+
+
+@pytest.mark.framework
+def test_keras_on_torch_refuses_the_pool_that_it_computes_otherwise(tmp_path):
+    run = run_of(PADDED["average"], tmp_path)
+    worker = Worker("keras", {"KERAS_BACKEND": "torch"})
+    said = worker.do(jobs.exported, run.folder, f"{tmp_path}/model.keras")
+    worker.pool.shutdown()
+    assert said == "Keras on torch counts edge pixels twice in a wide average-pool; set KERAS_BACKEND=tensorflow"
+    assert not (tmp_path / "model.keras").exists()
 
 
 @pytest.mark.parametrize("pool", ["max", "average"])

@@ -39,6 +39,13 @@ def mistakes():
     yield "no number", [*train, "--learning_rate=fast"], "learning_rate: must be a number, not 'fast'"
     yield "set without a value", [*train, "--set", "dense"], "argument --set: 'dense' is not KEY=VALUE"
     yield "set an unknown key", [*train, "--set", "seed=3"], "seed: unknown key; the known ones are conv, dense,"
+    yield (
+        "a convolution from the end",
+        [*train, "--set", "conv[-1].kernel=3"],
+        "conv[-1].kernel: the config has no such",
+    )
+    yield "a batch size with a zero", [*train, "--batch_size=064"], "batch_size: must be a whole number, not 64.0"
+    yield "too many held out", ["--describe", "--validation", "60000"], "validation: "
     yield "negative seed", [*train, "--seed=-1"], "argument --seed: '-1' is not a whole number from 0"
     yield (
         "unknown framework",
@@ -58,6 +65,7 @@ def mistakes():
         "there is no 'al', only none, scalars, all; did you mean all?",
     )
     yield "tensorboard", ["--tensorboard", "--test"], "--train or --test and --tensorboard do not go together"
+    yield "tensorboard of a config", ["--tensorboard", "--config", "fast"], "--tensorboard takes only --log_dir"
     yield "save_every alone", ["--test", "--save_every", "3"], "--save_every needs --train or --report"
     near_flags = {"--epochs": "--train_num, which counts steps", "--Train": "--train"}
     for flag, near in (near_flags | {"--learing-rate=1": "--learning_rate"}).items():
@@ -83,7 +91,11 @@ def mistakes():
         "its architecture differs: dense is [8] in the saved run, but [1024] is asked for",
     )
     yield "other key", [*other[:-2], "--set", "dense=[9]"], "dense is [8] in the saved run, but [9] is asked for"
-    yield "truncated", [*train, "--load", "{tmp}/truncated"], "{tmp}/truncated: not a checkpoint, or an incomplete one"
+    yield (
+        "truncated",
+        [*train, "--load", "{tmp}/truncated"],
+        "truncated: not a checkpoint, or an incomplete one; use ",
+    )
     yield "flipped byte", ["--test", "--load", "{tmp}/flipped"], "{tmp}/flipped: not a checkpoint, or an incomplete one"
     yield "no checkpoint", ["--test", "--load", "{tmp}/text"], "{tmp}/text: not a checkpoint, or an incomplete one"
     yield (

@@ -201,6 +201,15 @@ def test_a_flag_that_the_checkpoint_contradicts_is_refused(flag, workers, model)
     assert err[0].endswith("; remove the flag that says otherwise")
 
 
+def test_a_run_nearby_is_named_as_a_shell_reads_it(tmp_path):
+    folder = tmp_path / "lenet,conv=[{filters=6}]/pytorch/seed-0"
+    folder.mkdir(parents=True)
+    (folder / "checkpoint.safetensors").touch()
+    with pytest.raises(UserError) as raised:
+        lenet.load(folder.parent / "seed-1")
+    assert str(raised.value).endswith(f"; did you mean --load '{folder}'?")
+
+
 def test_a_run_nearby_is_named(workers, model):
     log_dir = model.parents[2]
     for load in (log_dir, log_dir / model.parents[1].name):

@@ -46,7 +46,7 @@ class Source(ABC):
         `shape` is the height, width and channels that are wanted; None where the data decide.
         """
 
-    def files(self, parts: Sequence[str]) -> Sequence[Sequence[str | int]]:  # noqa: ARG002 - of others they do
+    def files(self, parts: Sequence[str]) -> Sequence[Sequence[str | int]]:  # noqa: ARG002 - other sources use it
         """Return the path, size in bytes and time in ns of each file that `read` reads, if it is slow; else nothing."""
         return []
 

@@ -37,7 +37,7 @@ def _layers(settings: Settings) -> str:
 
 
 def start(values: dict[str, str | float]) -> list[Summary.Value]:
-    """Return the session's start and, for TensorBoard takes the first that it finds, the columns of the table."""
+    """Return the session's start, and the table's columns: TensorBoard takes those of the first run that it finds."""
     infos = []
     for key, value in values.items():
         kind = api_pb2.DATA_TYPE_STRING if isinstance(value, str) else api_pb2.DATA_TYPE_FLOAT64

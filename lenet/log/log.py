@@ -33,7 +33,7 @@ class Log:
     def __init__(self, run: Run, detail: str, first_step: int, steps: int) -> None:
         self.stack, self.described, self.first_step = ExitStack(), set[tuple[str, str]](), first_step
         self.writers = {
-            # Without a step to make, all but the last step itself is made again.
+            # With 0 steps the last one is only tested again: its old points go, but for those in train/.
             part: self.stack.enter_context(EventWriter(run.folder / part, first_step - (part != "train" and not steps)))
             for part in DETAILS[detail]
         }

@@ -100,7 +100,8 @@ class Checkpoint:
             for name, array in group.items()
         }
         if name := _not_finite(arrays):
-            raise DivergedError(f"{name} is not finite after step {self.state.step}, so it is not saved", exit_code=1)
+            text = f"{name} is not finite after step {self.state.step}, so it is not saved"
+            raise DivergedError(f"{text}; try a smaller --learning_rate", exit_code=1)
         content: dict[str, Any] = {"format": FORMAT, "step": self.state.step}
         content |= {"settings": dataclasses.asdict(self.settings)}
         content |= {"history": [dataclasses.asdict(stage) for stage in self.history]}
@@ -125,7 +126,7 @@ class Checkpoint:
                 _require_arrays(file, settings)
                 arrays = file.get_tensors() if whole else {}  # only now: another model may be larger than the memory
             if whole and content["sha256"] != _sha256(arrays, hashed):
-                raise UserError("damaged, its SHA-256 does not match; use another copy, or best.safetensors beside it")
+                raise UserError(f"damaged, its SHA-256 does not match; {_another(path)}")
             if name := _not_finite(arrays):
                 raise UserError(f"{name} is not finite")
             history = read(tuple[Stage, ...], content["history"], "history")
@@ -150,8 +151,16 @@ class Checkpoint:
             if kind := others.describe(path):
                 text = f"{path}: {kind}, it seems; only this program's own checkpoint.safetensors can be loaded"
                 raise UserError(text) from None
-            reason = "" if isinstance(error, SafetensorError) else f": {error}"  # the library's words help no user
+            # The library's words help no user.
+            reason = f"; {_another(path)}" if isinstance(error, SafetensorError) else f": {error}"
             raise UserError(f"{path}: not a checkpoint, or an incomplete one{reason}") from None
+
+
+def _another(path: Path) -> str:
+    """Say what to do where a file is damaged."""
+    others = {"checkpoint.safetensors", "best.safetensors"} - {path.name}
+    beside = [f"{name} beside it" for name in others if path.with_name(name).exists()]
+    return f"use {', or '.join([*beside, 'another copy'])}"
 
 
 def _content(metadata: dict[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -14,6 +14,7 @@ from lenet.errors import UserError, notice
 from lenet.settings import Settings, difference, flat
 from lenet.storage.checkpoint import Checkpoint
 from lenet.storage.run import CHECKPOINT, AnyPath, Run
+from lenet.system.streams import command_line
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Selection:
         held_out = found.settings.data == settings.data and found.settings.validation == settings.validation
         return source, dataclasses.replace(found, settings=settings, best=found.best if held_out else None)
 
-    def run(self, data: DatasetInfo = MNIST) -> Run:
+    def run(self, data: DatasetInfo) -> Run:
         """Return the run as it is; UserError if it has no whole checkpoint, or if a flag differs from its settings."""
         source = self._source(data, training=False)
         settings = self._found(source).settings
@@ -76,7 +77,7 @@ class Selection:
         return Run.at(Path(self.load))
 
     def _own(self, settings: Settings, training: bool) -> Run:
-        """Return the run of these settings on this data or on MNIST; to train on, also that of the config's own."""
+        """Return the first that exists: the run of these settings; to train on, the config's own; each on MNIST too."""
         wanted, data = [settings], settings.data
         if training and settings.config.architecture == settings.architecture:
             wanted.append(Settings.of(settings.config, data, seed=settings.seed))
@@ -101,7 +102,7 @@ class Selection:
     def _checkpoint(self, source: Run) -> Checkpoint:
         folder = self.log_dir if self.load is True else source.folder
         if not source.exists and (near := nearest(source.path, folder)):
-            raise UserError(f"there is no checkpoint {source.path}; did you mean --load {near.folder}?")
+            raise UserError(f"there is no checkpoint {source.path}; did you mean --load {command_line(near.folder)}?")
         return source.checkpoint
 
     def _on(self, data: DatasetInfo, settings: Settings, source: Run, training: bool) -> Settings:

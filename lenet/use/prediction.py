@@ -14,6 +14,8 @@ import numpy as np
 from lenet.errors import UserError
 from lenet.system.streams import print_line, printable
 
+CONFUSIONS = 10  # that are printed
+
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
@@ -64,7 +66,7 @@ def print_all(predictions: Iterable[Prediction], json: bool) -> int:
     return 1 if any(each.error for each in done) else 0
 
 
-def summary(predictions: Iterable[Prediction], most: int = 10) -> str:
+def summary(predictions: Iterable[Prediction]) -> str:
     """Return the accuracy on the pictures with a label, and the most frequent mistakes; empty if there is none."""
     labelled = [(each, each.label) for each in predictions if each.label is not None and each.classes]
     pairs = [(each.name(label), each.name(each.classes[0])) for each, label in labelled]
@@ -72,6 +74,6 @@ def summary(predictions: Iterable[Prediction], most: int = 10) -> str:
         return ""
     mistakes = Counter((label, said) for label, said in pairs if label != said)
     text = f"accuracy {100 * (1 - mistakes.total() / len(pairs)):.2f} % of {len(pairs):,} pictures"
-    for i, ((label, said), count) in enumerate(mistakes.most_common(most)):
+    for i, ((label, said), count) in enumerate(mistakes.most_common(CONFUSIONS)):
         text += f"{', ' if i else '; confusions: '}{label} as {said} ({count})"
-    return text + (f", and {len(mistakes) - most} others" if len(mistakes) > most else "")
+    return text + (f", and {len(mistakes) - CONFUSIONS} others" if len(mistakes) > CONFUSIONS else "")

@@ -71,11 +71,11 @@ def _light_on_dark(image: np.ndarray) -> np.ndarray:
     return 255 - image if np.median(border(image, max(1, min(image.shape) // 40))) > 127 else image
 
 
-def _paper(image: np.ndarray, windows: int = 4) -> np.ndarray:
+def _paper(image: np.ndarray) -> np.ndarray:
     """The paper's tone at each pixel, however it is lit: a parabola through the darkest parts of 4x4 windows."""
     if min(image.shape) < 24:
         return np.full(image.shape, np.median(border(image, 1)))
-    rows, columns = (np.linspace(0, side - side // 3, windows).astype(int) for side in image.shape)
+    rows, columns = (np.linspace(0, side - side // 3, 4).astype(int) for side in image.shape)
     height, width = (side // 3 for side in image.shape)
     tones = [np.percentile(image[y : y + height, x : x + width], 10) for y in rows for x in columns]
     y, x = np.meshgrid((rows + height / 2) / image.shape[0], (columns + width / 2) / image.shape[1], indexing="ij")

@@ -43,6 +43,7 @@ def loading(path: Path, settings: Settings) -> str:
 
 def write(path: Path, settings: Settings, parameters: Mapping[str, np.ndarray]) -> None:
     """Write the file or folder."""
+    _engines.require_pools(keras.config.backend(), settings.architecture)
     with contextlib.suppress(UserError):  # TensorFlow takes threads and precision once: as training would set them
         _engines.set_up_keras(keras.config.backend(), settings.architecture, "float32", "auto", default_threads())
     images = keras.Input(settings.data.image_shape, dtype="uint8")
