@@ -31,6 +31,7 @@ pytestmark = [
     pytest.mark.skipif(not importlib.util.find_spec("distributed"), reason="Dask is not installed"),
 ]
 SECONDS = 60  # until runs have ended
+LONG = pytest.mark.skipif("not config.getoption('torture')", reason="in make torture")
 FLAGS = ("--config", "lenet5", "--framework", "pytorch", "--threads", 1)
 
 
@@ -94,6 +95,7 @@ def test_a_killed_worker_loses_nothing_and_no_run_is_trained_twice(report, sched
     assert same_tensors(one, other)
 
 
+@LONG
 def test_a_new_worker_goes_on_with_the_run_of_the_only_one_that_was_killed(report, scheduler, tmp_path):
     _, address = scheduler
     flags = (*FLAGS[:-2], "--seeds", 2, "--train_num", 400, "--save_every", 50, "--cluster", address)
@@ -132,6 +134,7 @@ def test_a_run_that_ends_every_worker_is_named(scheduler, monkeypatch, tmp_path)
     assert re.fullmatch(wanted, answers[1].error)
 
 
+@LONG
 def test_a_worker_that_stops_a_run_by_mistake_can_train_it_later(monkeypatch, tmp_path):
     # As a network's file system may do, it does not show the lock of the report for a while.
     monkeypatch.setattr("distributed.get_worker", lambda: None)
@@ -179,6 +182,7 @@ def test_ctrl_c_saves_every_run_and_a_lost_scheduler_is_said(report, scheduler, 
         assert "Traceback" not in err
 
 
+@LONG
 def test_the_runs_of_a_report_that_is_killed_save_and_end(report, scheduler, tmp_path):
     _, address = scheduler
     flags = (*FLAGS, "--seeds", 1, "--train_num", 100_000, "--cluster", address, "--log_dir", tmp_path / "there")
@@ -229,6 +233,7 @@ def test_mnist_may_be_named(scheduler, tmp_path):
     assert done.errors == {}
 
 
+@LONG
 def test_keras_computes_on_the_engine_of_the_report(report, scheduler, tmp_path):
     _, address = scheduler
     flags = ("--config", "lenet5", "--framework", "keras", "--seeds", 1, "--cluster", address, "--log_dir", tmp_path)
