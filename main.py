@@ -77,7 +77,7 @@ def report(report: bool, **options: Any) -> int:  # noqa: ARG001
     return 1 if done.errors else 0
 
 
-def tensorboard(tensorboard: bool, log_dir: Path = Path("logs"), changes: None = None) -> int:  # noqa: ARG001
+def tensorboard(tensorboard: bool, log_dir: Path = Path("logs")) -> int:  # noqa: ARG001
     """Show the runs in TensorBoard, until Ctrl-C."""
     return view(log_dir)
 

@@ -39,7 +39,8 @@ def set_up_torch(device: str, threads: int, name: str = "PyTorch") -> str:
     device = choose_device(device, torch.cuda.is_available, name)
     torch.set_num_threads(threads)
     torch.backends.fp32_precision = "ieee"  # type: ignore[attr-defined]  # of all operations
-    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]  # TF32 by default; in torch 2.11 the line above leaves it so
+    # TF32 by default; in torch 2.11 the line above does not change it.
+    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
     torch.backends.cudnn.deterministic = True
     return device
 

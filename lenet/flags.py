@@ -171,7 +171,7 @@ def arguments(flags: argparse.Namespace) -> argparse.Namespace:
         for key, text in changes:
             flags.grid[key] += several(text)
     else:
-        flags.changes = dict(changes)
+        flags.changes = dict(changes) or None
         for name in ("config", "framework"):
             setattr(flags, name, (getattr(flags, name) or [None])[0])
     return flags

@@ -62,7 +62,7 @@ class Settings:
         return Network(self.architecture, (height, width, channels), len(self.data.classes))
 
     def on(self, data: DatasetInfo) -> Self:
-        """Return the same on other data; its default of held-out images, if this one has its own."""
+        """Return the same on other data; where the default number of images is held out, that data's default."""
         default = self.validation == self.data.validation_size
         return dataclasses.replace(self, data=data, validation=data.validation_size if default else self.validation)
 

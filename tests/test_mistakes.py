@@ -45,7 +45,7 @@ def mistakes():
         "conv[-1].kernel: the config has no such",
     )
     yield "a batch size with a zero", [*train, "--batch_size=064"], "batch_size: must be a whole number, not 64.0"
-    yield "too many held out", ["--describe", "--validation", "60000"], "validation: "
+    yield "too many held out", ["--describe", "--validation", "60000"], "validation: must be from 1 to 59990"
     yield "negative seed", [*train, "--seed=-1"], "argument --seed: '-1' is not a whole number from 0"
     yield (
         "unknown framework",
@@ -94,7 +94,7 @@ def mistakes():
     yield (
         "truncated",
         [*train, "--load", "{tmp}/truncated"],
-        "truncated: not a checkpoint, or an incomplete one; use ",
+        "{tmp}/truncated: not a checkpoint, or an incomplete one; use another copy",
     )
     yield "flipped byte", ["--test", "--load", "{tmp}/flipped"], "{tmp}/flipped: not a checkpoint, or an incomplete one"
     yield "no checkpoint", ["--test", "--load", "{tmp}/text"], "{tmp}/text: not a checkpoint, or an incomplete one"

@@ -104,7 +104,7 @@ def test_a_run_whose_process_cannot_be_started_fails_alone(monkeypatch):
 
     processes = Processes()
     monkeypatch.setattr(subprocess, "Popen", full)
-    error = "cannot be started: Resource temporarily unavailable; choose fewer --jobs"
+    error = "cannot be started: Resource temporarily unavailable; start fewer runs, or other programs, at once"
     assert processes.train({}) == Outcome(error)
 
 

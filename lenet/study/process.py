@@ -53,7 +53,7 @@ class Processes:
                 **own_group,
             )
         except OSError as error:  # too many processes, or too little memory for one more
-            return Outcome(f"cannot be started: {error.strerror}; choose fewer --jobs")
+            return Outcome(f"cannot be started: {error.strerror}; start fewer runs, or other programs, at once")
         with child:
             assert child.stdin and child.stderr  # noqa: S101 - for mypy
             self.children.add(child)
