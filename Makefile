@@ -1,7 +1,7 @@
 PYTHON ?= python3
 FRAMEWORK ?= pytorch
-# Two files at once: much of a test's time is a framework's import, on one core.
-PYTEST = .venv/bin/python -m pytest --numprocesses 2 --dist loadfile
+# Two files at once, on a thread each: much of a test's time is a framework's import, on one core.
+PYTEST = OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses 2 --dist loadfile
 
 ifeq (,$(wildcard requirements/$(FRAMEWORK).txt))
 $(error FRAMEWORK is pytorch, tensorflow, keras or jax, not '$(FRAMEWORK)')
@@ -33,7 +33,7 @@ benchmark: .venv/requirements
 	.venv/bin/python -m benchmarks.race
 
 torture: .venv/requirements-dev
-	.venv/bin/python -m pytest --torture -s
+	$(PYTEST) --torture -rP
 
 lint: .venv/requirements-dev
 	.venv/bin/ruff check .

@@ -155,6 +155,14 @@ def report(data_flags):
     return start
 
 
+@pytest.fixture
+def trained_run(workers, data_flags, tmp_path):
+    """Train a run of lenet5 that a report of 12 steps finds; returns its folder."""
+    code, _, err = workers["pytorch"].run("--config", "lenet5", "--train", "--train_num", 12, *data_flags)
+    assert code == 0, err
+    return run_folder(tmp_path, "pytorch")
+
+
 def notices(err):
     """The notices and errors in what a report prints to stderr, without the lines of its finished runs."""
     return [line for line in err.splitlines() if line.startswith(("lenet: ", "main.py: "))]

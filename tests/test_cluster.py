@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import itertools
 import os
 import random
 import re
@@ -48,13 +49,16 @@ def worker(address, threads=1, **environment):
     return started("worker", address, "--nthreads", str(threads), "--no-nanny", **environment)
 
 
-def test_a_cluster_trains_the_runs_that_this_machine_trains(report, scheduler, tmp_path, repeats):
+def test_a_cluster_trains_the_runs_that_this_machine_trains(report, scheduler, data_flags, tmp_path, repeats, workers):
     _, address = scheduler
     local, seeds = tmp_path / "local", repeats(1, 4)
-    flags = (*FLAGS, "--seeds", seeds, "--set", "dense=[84],[10]")
-    assert report(*flags, "--log_dir", local).wait() == 0
+    for seed, dense in itertools.product(range(seeds), ("[84]", "[10]")):
+        flags = ("--config", "lenet5", "--threads", 1, "--seed", seed, "--set", f"dense={dense}", *data_flags)
+        code, _, err = workers["pytorch"].run("--train", "--train_num", 12, *flags, "--log_dir", local)
+        assert code == 0, err
     with worker(address), worker(address):
-        process = report(*flags, "--cluster", address, "--log_dir", tmp_path / "there")
+        flags = (*FLAGS, "--seeds", seeds, "--set", "dense=[84],[10]", "--log_dir", tmp_path / "there")
+        process = report(*flags, "--cluster", address)
         out, err = process.communicate()
     assert (process.returncode, notices(err)) == (0, [])
     assert err.count(": test accuracy ") == 2 * seeds
@@ -69,7 +73,7 @@ def test_a_cluster_trains_the_runs_that_this_machine_trains(report, scheduler, t
 
 def test_a_killed_worker_loses_nothing_and_no_run_is_trained_twice(report, scheduler, tmp_path, repeats):
     _, address = scheduler
-    seeds, kills, steps = repeats((2, 1, 1000), (20, 10, 2000))
+    seeds, kills, steps = repeats((2, 1, 400), (20, 10, 2000))
     generator = random.Random(0)
     flags = (*FLAGS, "--seeds", seeds, "--train_num", steps, "--save_every", 50, "--cluster", address)
     with contextlib.ExitStack() as stack:

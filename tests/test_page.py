@@ -9,6 +9,7 @@ import re
 import numpy as np
 import pytest
 from conftest import write_curves
+from scipy import stats
 
 from lenet import config, dataset
 from lenet.architecture import Architecture, Conv
@@ -205,6 +206,15 @@ def test_holm_corrects_p_values():
     assert comparison.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert comparison.holm([0.5, 0.9]) == [1.0, 1.0]
     assert comparison.holm([]) == []
+
+
+def test_intervals_and_p_are_those_of_scipys_own_test():
+    differences = np.random.default_rng(0).normal(0.3, 1, 5)
+    wanted = stats.ttest_1samp(differences, 0)
+    (found,) = comparison.against(dict.fromkeys(range(5), 0.0), [dict(enumerate(differences))])
+    interval = (found.mean.value - found.mean.margin, found.mean.value + found.mean.margin)
+    assert interval == pytest.approx(wanted.confidence_interval(), rel=1e-12)
+    assert found.p == pytest.approx(wanted.pvalue, rel=1e-12)
 
 
 def test_one_seed_shows_no_difference():

@@ -24,14 +24,6 @@ from lenet.training import Training
 LOCKS = {"report.lock", "study.lock"}
 
 
-@pytest.fixture
-def trained(workers, data_flags, tmp_path):
-    """Train a run of lenet5 for 12 steps; returns its folder."""
-    code, _, err = workers["pytorch"].run("--config", "lenet5", "--train", "--train_num", 12, *data_flags)
-    assert code == 0, err
-    return run_folder(tmp_path, "pytorch")
-
-
 def all_but_the_lock(folder):
     return {path: content for path, content in files(folder).items() if path.name not in LOCKS}
 
@@ -54,10 +46,10 @@ def refused(data_flags, tmp_path):
     return check
 
 
-def test_a_run_that_does_not_fit_is_named_before_anything_is_trained(refused, report, trained, tmp_path):
+def test_a_run_that_does_not_fit_is_named_before_anything_is_trained(refused, report, trained_run, tmp_path):
     (tmp_path / "report").mkdir()  # of another selection
-    refused(f"{trained} already has 12 steps; use --train_num 12, not 5; ", "--train_num", 5)
-    saved, content = Run.at(trained), (trained / "checkpoint.safetensors").read_bytes()
+    refused(f"{trained_run} already has 12 steps; use --train_num 12, not 5; ", "--train_num", 5)
+    saved, content = Run.at(trained_run), (trained_run / "checkpoint.safetensors").read_bytes()
     checkpoint = saved.checkpoint
     settings = checkpoint.settings
     edited = dataclasses.replace(settings.config, architecture=load("lenet").architecture)
@@ -74,14 +66,14 @@ def test_a_run_that_does_not_fit_is_named_before_anything_is_trained(refused, re
         ),
     ):
         Checkpoint(checkpoint.state, other, (Stage(0, "pytorch", other),)).save(saved.path)
-        refused(f"{trained} has another run: {reason}")
+        refused(f"{trained_run} has another run: {reason}")
     histories = [Stage(0, "keras", settings)], [Stage(0, "pytorch", settings), Stage(6, "keras", settings)]
     for history in (*histories, [Stage(3, "pytorch", settings)]):
         Checkpoint(checkpoint.state, settings, tuple(history)).save(saved.path)
-        refused(f"a part of the run in {trained} was trained with other settings or another framework")
+        refused(f"a part of the run in {trained_run} was trained with other settings or another framework")
     saved.path.write_bytes(content[:-1])
     refused("checkpoint.safetensors: not a checkpoint, or an incomplete one")
-    second = shutil.copytree(trained, trained.with_name("seed-1"))
+    second = shutil.copytree(trained_run, trained_run.with_name("seed-1"))
     refused(" (and 1 more like it); ")
     saved.path.write_bytes(content)
     refused(f"{second / 'checkpoint.safetensors'}: not a checkpoint, or an incomplete one")
@@ -94,7 +86,7 @@ def test_a_run_that_does_not_fit_is_named_before_anything_is_trained(refused, re
     assert process.returncode == 0
 
 
-def test_a_report_of_another_selection_moves_the_one_before_aside(report, trained, tmp_path):
+def test_a_report_of_another_selection_moves_the_one_before_aside(report, trained_run, tmp_path):
     flags = ("--config", "lenet5", "--framework", "pytorch", "--seeds", 1)
     assert report(*flags).communicate()[1] == ""
     before = files(tmp_path / "report")
@@ -103,7 +95,7 @@ def test_a_report_of_another_selection_moves_the_one_before_aside(report, traine
     _, err = report(*flags, "--seeds", 2).communicate()
     assert notices(err) == [f"lenet: notice: the old report in {tmp_path}/report was renamed to {tmp_path}/report.1"]
     assert {path.name for path in (tmp_path / "report.1").iterdir()} == {path.name for path in before}
-    assert trained.exists()
+    assert trained_run.exists()
 
 
 @pytest.mark.framework

@@ -25,6 +25,7 @@ def test_a_run_that_fails_is_named_and_the_others_go_on(report, tmp_path):
     assert re.search(r"^1 run failed and is left out: lenet5,\S* keras seed 0\. ", text, re.M)
 
 
+@pytest.mark.usefixtures("trained_run")
 def test_a_report_that_cannot_be_written_says_so_in_one_line(report, tmp_path):
     flags = ("--config", "lenet5", "--framework", "pytorch", "--seeds", 1)
     report(*flags).communicate()
@@ -36,6 +37,7 @@ def test_a_report_that_cannot_be_written_says_so_in_one_line(report, tmp_path):
     assert f"{tmp_path / 'report'} cannot be written: " in err
 
 
+@pytest.mark.usefixtures("trained_run")
 def test_one_report_at_a_time_is_written(report, tmp_path):
     process = report("--config", "lenet5", "--framework", "pytorch", "--seeds", 1)
     while not (tmp_path / "report/overview.svg").exists():  # its first picture

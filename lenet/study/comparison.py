@@ -11,7 +11,7 @@ from itertools import combinations
 from statistics import fmean, stdev
 from typing import Any
 
-from scipy import stats
+from scipy import special
 
 EQUAL = 1e-9  # less is rounding
 LEVEL = 0.95  # of the intervals, and 1 - that of the tests
@@ -32,7 +32,7 @@ class Mean:
         n = len(values)
         if not _vary(values):
             return cls(fmean(values), None, n)
-        return cls(fmean(values), float(stats.t.ppf((1 + LEVEL) / 2, n - 1) * stdev(values) / math.sqrt(n)), n)
+        return cls(fmean(values), float(special.stdtrit(n - 1, (1 + LEVEL) / 2)) * _error(values), n)
 
 
 @dataclass(frozen=True)
@@ -90,4 +90,10 @@ def _vary(values: Sequence[float]) -> bool:
 
 def _p(differences: Sequence[float]) -> float:
     """The two-sided p-value of a mean of zero, by Student's t test."""
-    return float(stats.ttest_1samp(differences, 0).pvalue)
+    t = fmean(differences) / _error(differences)
+    return 2 * float(special.stdtr(len(differences) - 1, -abs(t)))
+
+
+def _error(values: Sequence[float]) -> float:
+    """The standard error of their mean."""
+    return stdev(values) / math.sqrt(len(values))
