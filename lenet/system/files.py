@@ -38,9 +38,8 @@ def replacing(path: Path) -> Iterator[Path]:
     with writing(path):
         try:
             yield temporary
-            with temporary.open(
-                "rb+" if os.name == "nt" else "rb"
-            ) as file:  # some shares only write from the beginning
+            mode = "rb+" if os.name == "nt" else "rb"  # some shares only write from the beginning
+            with temporary.open(mode) as file:
                 sync(file)
             rename(temporary, path)
         except BaseException:  # the disk may be full of it
