@@ -73,7 +73,7 @@ def test_a_cluster_trains_the_runs_that_this_machine_trains(report, scheduler, d
 
 def test_a_killed_worker_loses_nothing_and_no_run_is_trained_twice(report, scheduler, tmp_path, repeats):
     _, address = scheduler
-    seeds, kills, steps = repeats((2, 1, 400), (20, 10, 2000))
+    seeds, kills, steps = repeats((2, 1, 1000), (20, 10, 2000))
     generator = random.Random(0)
     flags = (*FLAGS, "--seeds", seeds, "--train_num", steps, "--save_every", 50, "--cluster", address)
     with contextlib.ExitStack() as stack:

@@ -138,7 +138,7 @@ def test_a_batch_that_is_larger_than_the_memory_is_named(framework, megabytes, t
     assert err.count("\n") == 1
 
 
-# With the first there is no room for the initial parameters, with the second none for a step.
+# With the first there is no room for the initial parameters, with the second there is, but not to train.
 @pytest.mark.parametrize("megabytes", [300, 900])
 def test_a_network_that_is_larger_than_the_memory_is_told_in_one_line(megabytes, tmp_path):
     code, out, err = with_memory(megabytes, "pytorch", "--set", "dense=[8000]", "--log_dir", str(tmp_path))

@@ -19,7 +19,7 @@ from lenet.storage.curves import read_curves
 from lenet.storage.run import Run
 from lenet.study.process import Outcome, Processes
 
-STEPS = 500  # of a run that is killed before its end
+STEPS = 1000  # of a run that is killed before its end
 SECONDS = 10  # until a run whose report was killed has saved
 
 
@@ -76,6 +76,10 @@ def test_only_what_a_run_lacks_is_made(report, trained_run, tmp_path):
     assert reported("--train_num", 20)["step"] == 20
     assert {path.name for path in trained_run.parent.iterdir()} == {"seed-0", "seed-0.lock"}
     assert (tmp_path / "report.1/report.html").exists()  # the report of 12 steps
+    report(*flags, "--train_num", 20, "--learning_rate", "0.01").communicate()  # another setting is another run
+    runs = [path.parent for path in tmp_path.glob("*/pytorch/seed-0/result.json")]
+    rates = {Run.at(run).checkpoint.settings.training.learning_rate for run in runs}
+    assert (len(runs), rates) == (2, {1e-4, 0.01})
 
 
 def test_sigterm_ends_a_report_and_what_it_runs(report, tmp_path):
